@@ -1,0 +1,112 @@
+# Checks of arguments. Each takes the owner (the function or layer the user
+# called, as it should appear in the message), the argument's name and the
+# value; each returns the value in its canonical type or raises an
+# `attn_error_argument`.
+
+is_whole_number <- function(x) {
+  is.numeric(x) && !is.object(x) && length(x) == 1L && is.null(dim(x)) &&
+    is.finite(x) && x == trunc(x) && abs(x) <= .Machine$integer.max
+}
+
+check_positive_int <- function(x, owner, argument, null_ok = FALSE) {
+  if (null_ok && is.null(x)) {
+    return(NULL)
+  }
+  if (!is_whole_number(x) || x < 1) {
+    abort_argument(owner, argument,
+      if (null_ok) "a positive whole number or NULL" else "a positive whole number", x
+    )
+  }
+  as.integer(x)
+}
+
+check_flag <- function(x, owner, argument, null_ok = FALSE) {
+  if (null_ok && is.null(x)) {
+    return(NULL)
+  }
+  if (!is.logical(x) || length(x) != 1L || is.na(x) || is.object(x)) {
+    abort_argument(owner, argument,
+      if (null_ok) "TRUE, FALSE or NULL" else "TRUE or FALSE", x
+    )
+  }
+  as.logical(x)
+}
+
+# A finite number, by default of any size.
+check_number <- function(x, owner, argument, min = -Inf, max = Inf, null_ok = FALSE) {
+  if (null_ok && is.null(x)) {
+    return(NULL)
+  }
+  if (!is.numeric(x) || is.object(x) || length(x) != 1L || !is.finite(x) || x < min || x > max) {
+    range <- if (is.finite(min) && is.finite(max)) {
+      sprintf("a number from %s to %s", format(min), format(max))
+    } else if (is.finite(min)) {
+      sprintf("a number of at least %s", format(min))
+    } else {
+      "a finite number"
+    }
+    abort_argument(owner, argument, if (null_ok) paste(range, "or NULL") else range, x)
+  }
+  as.double(x)
+}
+
+check_string <- function(x, owner, argument, choices = NULL, null_ok = FALSE) {
+  if (null_ok && is.null(x)) {
+    return(NULL)
+  }
+  if (!is.character(x) || length(x) != 1L || is.na(x) || is.object(x) ||
+    (!is.null(choices) && !(x %in% choices))) {
+    expected <- if (is.null(choices)) {
+      "a string"
+    } else {
+      paste("one of", paste(encodeString(choices, quote = "\""), collapse = ", "))
+    }
+    abort_argument(owner, argument, if (null_ok) paste(expected, "or NULL") else expected, x)
+  }
+  if (is.null(choices) && !nzchar(x)) {
+    abort_argument(owner, argument, "a non-empty string", x)
+  }
+  x
+}
+
+# A seed: NULL or a whole number (kept as integer, as it goes into the config).
+check_seed <- function(x, owner, argument = "seed") {
+  if (is.null(x)) {
+    return(NULL)
+  }
+  if (!is_whole_number(x)) {
+    abort_argument(owner, argument, "a whole number or NULL", x)
+  }
+  as.integer(x)
+}
+
+# Names in `...` that the function does not know: an error that lists them.
+check_no_unknown <- function(dots, known, owner) {
+  given <- names(dots)
+  if (is.null(given)) {
+    given <- rep("", length(dots))
+  }
+  unknown <- unique(given[!(given %in% known)])
+  if (length(unknown)) {
+    shown <- ifelse(nzchar(unknown), paste0("`", unknown, "`"), "an unnamed value")
+    attn_abort(
+      sprintf(
+        "%s: unknown argument %s. Known here: %s.", owner,
+        paste(shown, collapse = ", "), paste0("`", known, "`", collapse = ", ")
+      ),
+      "attn_error_argument",
+      owner = owner, argument = unknown[1L],
+      expected = known, received = unknown
+    )
+  }
+  duplicated_names <- given[duplicated(given)]
+  if (length(duplicated_names)) {
+    attn_abort(
+      sprintf("%s: argument `%s` is given twice.", owner, duplicated_names[1L]),
+      "attn_error_argument",
+      owner = owner, argument = duplicated_names[1L],
+      expected = "each argument once", received = "the same argument twice"
+    )
+  }
+  invisible(dots)
+}

@@ -1,0 +1,107 @@
+# Classed conditions. Every error of the package is an `attn_error` and one
+# subclass, names the layer or function, the argument, what was expected and
+# what came, and keeps these four as fields so that programs can read them.
+
+# Subclasses in use:
+#   attn_error_argument   an argument has a wrong type or value
+#   attn_error_shape      shapes do not fit each other, the layer or the mask
+#   attn_error_weights    set_weights(): wrong number, shape or type
+#   attn_error_state      the layer is not built, or its native state is gone
+#   attn_error_read_only  assignment to a property that cannot be assigned
+#   attn_error_config     a config or serialised object cannot be understood
+#   attn_error_memory     no memory for the call
+attn_abort <- function(message, subclass, owner = NULL, argument = NULL,
+                       expected = NULL, received = NULL, ...) {
+  condition <- structure(
+    class = c(subclass, "attn_error", "error", "condition"),
+    list(
+      message = message, call = NULL, layer = owner, argument = argument,
+      expected = expected, received = received, ...
+    )
+  )
+  stop(condition)
+}
+
+# The usual sentence: "layer_attention(): `dropout` must be a number. Received: "a"."
+# `owner` is the R function or the layer's name, `value` the object that came.
+abort_argument <- function(owner, argument, expected, value,
+                           received = describe_value(value),
+                           subclass = "attn_error_argument") {
+  attn_abort(
+    sprintf("%s: `%s` must be %s. Received: %s.", owner, argument, expected, received),
+    subclass,
+    owner = owner, argument = argument, expected = expected, received = received
+  )
+}
+
+abort_shape <- function(owner, argument, expected, received) {
+  abort_argument(owner, argument, expected,
+    received = received, subclass = "attn_error_shape"
+  )
+}
+
+attn_warn <- function(message, subclass, owner = NULL, argument = NULL) {
+  warning(structure(
+    class = c(subclass, "attn_warning", "warning", "condition"),
+    list(message = message, call = NULL, layer = owner, argument = argument)
+  ))
+}
+
+# Called from the C glue when the core reports a failure.
+abort_native <- function(kind, message) {
+  attn_abort(message, paste0("attn_error_", kind))
+}
+
+format_shape <- function(shape) {
+  if (is.null(shape)) {
+    return("NULL")
+  }
+  paste0("(", paste(ifelse(is.na(shape), "NA", format(shape, trim = TRUE, scientific = FALSE)),
+    collapse = ", "
+  ), ")")
+}
+
+# One short line about any R object, for the "Received:" part of a message.
+describe_value <- function(value) {
+  if (missing(value)) {
+    return("nothing")
+  }
+  if (is.null(value)) {
+    return("NULL")
+  }
+  if (is.factor(value)) {
+    return(sprintf("a factor of length %d", length(value)))
+  }
+  if (is.data.frame(value)) {
+    return(sprintf("a data frame of %d x %d", nrow(value), ncol(value)))
+  }
+  if (is.function(value)) {
+    return("a function")
+  }
+  if (is.environment(value)) {
+    return("an environment")
+  }
+  if (is.language(value)) {
+    return("a language object")
+  }
+  kind <- if (is.list(value)) "list" else typeof(value)
+  shape <- dim(value)
+  if (!is.null(shape)) {
+    return(sprintf("%s %s array of dim %s", article(kind), kind, format_shape(shape)))
+  }
+  if (is.atomic(value) && length(value) == 1L) {
+    shown <- if (is.character(value) && !is.na(value)) {
+      encodeString(substr(value, 1L, 60L), quote = "\"")
+    } else {
+      huge <- is.numeric(value) && isTRUE(abs(value) >= 1e15)
+      format(value, digits = 15, scientific = huge, trim = TRUE)
+    }
+    return(sprintf("%s (%s)", shown, kind))
+  }
+  if (is.atomic(value) && length(value) > 1L && length(value) <= 6L) {
+    return(sprintf("c(%s) (%s)", paste(format(value, trim = TRUE, digits = 6), collapse = ", "), kind))
+  }
+  sprintf("%s of length %d", if (is.list(value)) "a list" else paste(article(kind), kind, "vector"), length(value))
+}
+
+article <- function(word) if (grepl("^[aeiou]", word)) "an" else "a"

@@ -1,0 +1,107 @@
+# dtype policies: which precision a layer keeps its weights and computes in.
+
+known_dtypes <- c("float32", "float64")
+
+dtype_state <- new.env(parent = emptyenv())
+dtype_state$floatx <- "float32"
+
+#' The default precision
+#'
+#' `config_floatx()` says which precision a layer has that is made without
+#' `dtype =`, and in which precision an initializer gives its numbers when it is
+#' called without one. `config_set_floatx()` changes it for layers made from then
+#' on, in this R session; existing layers keep theirs.
+#'
+#' `"float32"` is the default, as in Keras: arithmetic with about 7 significant
+#' digits, fast. `"float64"` is the precision of R's own numbers. Arrays are
+#' ordinary R arrays (of doubles) in both cases. Keras's 16-bit types and mixed or
+#' quantized policies are not available.
+#'
+#' @param value `"float32"` or `"float64"`.
+#' @return `config_floatx()`: a string. `config_set_floatx()`: the value it
+#'   replaced, invisibly, so that it can be put back.
+#' @section Errors: An error of class `attn_error_argument` when `value` is
+#'   anything else.
+#' @references <https://keras.io/api/utils/config_utils/>
+#' @examples
+#' config_floatx()
+#' old <- config_set_floatx("float64")
+#' config_floatx()
+#' config_set_floatx(old)
+#' @export
+config_floatx <- function() {
+  dtype_state$floatx
+}
+
+#' @rdname config_floatx
+#' @export
+config_set_floatx <- function(value) {
+  if (missing(value) || !is_known_dtype(value)) {
+    abort_dtype("config_set_floatx()", "value", value)
+  }
+  old <- dtype_state$floatx
+  dtype_state$floatx <- value
+  invisible(old)
+}
+
+is_known_dtype <- function(x) {
+  is.character(x) && length(x) == 1L && !is.object(x) && is.null(dim(x)) && x %in% known_dtypes
+}
+
+# NULL, a name or a serialized policy -> the name.
+as_dtype <- function(x, owner, argument = "dtype") {
+  if (is.null(x)) {
+    return(config_floatx())
+  }
+  name <- if (is_dtype_policy(x)) x[["config"]][["name"]] else x
+  if (!is_known_dtype(name)) {
+    abort_dtype(owner, argument, name)
+  }
+  as.character(name)
+}
+
+is_dtype_policy <- function(x) {
+  is.list(x) && !is.object(x) && identical(x[["class_name"]], "DTypePolicy") &&
+    is.list(x[["config"]])
+}
+
+abort_dtype <- function(owner, argument, value) {
+  abort_argument(owner, argument,
+    paste(
+      "\"float32\" or \"float64\"",
+      "(16-bit, mixed and quantized policies are not available)"
+    ),
+    value
+  )
+}
+
+# The form in which a layer's config carries its dtype.
+serialize_dtype <- function(dtype) {
+  list(
+    module = "keras",
+    class_name = "DTypePolicy",
+    config = list(name = dtype),
+    registered_name = NULL
+  )
+}
+
+# Doubles rounded to what the dtype can hold; attributes stay.
+round_to_dtype <- function(x, dtype) {
+  if (dtype == "float32") {
+    x[] <- round_to_float32(as.double(x))
+  }
+  x
+}
+
+# One writeBin() call can make 2^31 - 1 bytes at most, hence the pieces.
+round_to_float32 <- function(x, piece = 2^26) {
+  if (length(x) <= piece) {
+    bytes <- writeBin(x, raw(), size = 4L)
+    return(readBin(bytes, "double", n = length(x), size = 4L))
+  }
+  for (start in seq(1, length(x), by = piece)) {
+    positions <- seq(start, min(start + piece - 1, length(x)))
+    x[positions] <- round_to_float32(x[positions], piece)
+  }
+  x
+}

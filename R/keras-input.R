@@ -1,0 +1,244 @@
+# Symbolic tensors: a shape and a dtype without numbers. They record the call
+# that made them, so that a model can later be put together from its inputs and
+# outputs. The state is an environment, because a model must be able to tell one
+# tensor from another with the same shape.
+
+tensor_dtypes <- c(
+  "float32", "float64", "float16", "bfloat16", "int8", "int16", "int32", "int64",
+  "uint8", "uint16", "uint32", "uint64", "bool"
+)
+
+#' A symbolic input
+#'
+#' Makes a symbolic tensor: a shape, a dtype and a name, without numbers. A layer
+#' that is called with symbolic tensors is built for their shapes and returns
+#' symbolic tensors, whose shapes can be looked at before there is any data.
+#'
+#' Sizes that are not known yet, usually the batch size, are `NA`. The fields
+#' `shape`, `dtype`, `name`, `sparse`, `ragged` and `optional` are read with `$`;
+#' `dim()` gives the shape.
+#'
+#' @param shape The shape without the batch axis: a vector of positive whole
+#'   numbers, `NA` for an unknown size (or a list, `NULL` for an unknown size).
+#' @param batch_size The batch size, a positive whole number; `NULL` (default) when
+#'   it is not known.
+#' @param dtype The dtype of the data, `"float32"` or another one of Keras's names.
+#'   `NULL` (default): [config_floatx()].
+#' @param sparse,ragged Sparse and ragged data are not available here: `NULL` or
+#'   `FALSE`.
+#' @param batch_shape The shape with the batch axis, in place of `shape` and
+#'   `batch_size`.
+#' @param name A name; by default one is made (`"keras_tensor"`, `"keras_tensor_1"`).
+#' @param tensor A symbolic tensor, which is returned as it is.
+#' @param optional Whether a model may be called without this input.
+#' @return A symbolic tensor of class `keras_tensor`.
+#' @section Errors:
+#' `attn_error_argument` when an argument has another type or value than said, or
+#' when arguments contradict each other.
+#' @references <https://keras.io/api/layers/core_layers/input/>
+#' @examples
+#' target <- keras_input(shape = c(8, 16))
+#' source <- keras_input(shape = c(4, 16))
+#' target
+#' layer <- layer_multi_head_attention(num_heads = 2, key_dim = 2)
+#' result <- layer(target, source, return_attention_scores = TRUE)
+#' dim(result[[1]])
+#' dim(result[[2]])
+#' @export
+keras_input <- function(shape = NULL, batch_size = NULL, dtype = NULL, sparse = NULL,
+                        ragged = NULL, batch_shape = NULL, name = NULL, tensor = NULL,
+                        optional = FALSE) {
+  owner <- "keras_input()"
+  check_dense(sparse, owner, "sparse")
+  check_dense(ragged, owner, "ragged")
+  optional <- check_flag(optional, owner, "optional")
+  name <- check_string(name, owner, "name", null_ok = TRUE)
+  dtype <- check_string(dtype, owner, "dtype", tensor_dtypes, null_ok = TRUE)
+  if (!is.null(tensor)) {
+    return(check_given_tensor(tensor, shape, batch_size, batch_shape, dtype, owner))
+  }
+  new_keras_tensor(
+    shape = input_shape(shape, batch_size, batch_shape, owner),
+    dtype = if (is.null(dtype)) config_floatx() else dtype,
+    name = name, optional = optional
+  )
+}
+
+check_dense <- function(x, owner, argument) {
+  if (!is.null(x) && !isFALSE(x)) {
+    abort_argument(owner, argument, "NULL or FALSE (only dense arrays are available)", x)
+  }
+}
+
+check_given_tensor <- function(tensor, shape, batch_size, batch_shape, dtype, owner) {
+  if (!is_keras_tensor(tensor)) {
+    abort_argument(owner, "tensor", "a symbolic tensor or NULL", tensor)
+  }
+  given <- list(shape = shape, batch_size = batch_size, batch_shape = batch_shape, dtype = dtype)
+  given <- given[!vapply(given, is.null, NA)]
+  if (length(given)) {
+    abort_argument(owner, names(given)[1L], "NULL when `tensor` is given", given[[1L]])
+  }
+  tensor
+}
+
+input_shape <- function(shape, batch_size, batch_shape, owner) {
+  if (is.null(batch_shape)) {
+    if (is.null(shape)) {
+      abort_argument(owner, "shape", "given, or else `batch_shape` or `tensor`", shape)
+    }
+    batch_size <- check_positive_int(batch_size, owner, "batch_size", null_ok = TRUE)
+    batch <- if (is.null(batch_size)) NA_integer_ else batch_size
+    return(c(batch, as_partial_shape(shape, owner, "shape")))
+  }
+  if (!is.null(shape) || !is.null(batch_size)) {
+    abort_argument(owner, "batch_shape", "NULL when `shape` or `batch_size` is given", batch_shape)
+  }
+  result <- as_partial_shape(batch_shape, owner, "batch_shape")
+  if (!length(result)) {
+    abort_argument(owner, "batch_shape", "a shape with at least the batch axis", batch_shape)
+  }
+  result
+}
+
+# A shape as users write it (a vector with NA, or a list with NULL or NA) -> an
+# integer vector with NA.
+as_partial_shape <- function(x, owner, argument) {
+  expected <- "a vector of positive whole numbers, NA where a size is unknown"
+  sizes <- x
+  if (is.list(x) && !is.object(x) && all(lengths(x) <= 1L)) {
+    sizes <- lapply(x, function(size) if (is.null(size)) NA else size)
+    sizes <- if (all(vapply(sizes, is.atomic, NA))) unlist(sizes) else x
+    sizes <- if (is.null(sizes)) integer() else sizes
+  }
+  usable <- (is.numeric(sizes) || (is.logical(sizes) && all(is.na(sizes)))) &&
+    !is.object(sizes) && (is.null(dim(sizes)) || length(dim(sizes)) == 1L)
+  known <- if (usable) sizes[!is.na(sizes)]
+  whole <- usable && !any(is.nan(sizes)) && all(known == trunc(known)) &&
+    all(known >= 1 & known <= .Machine$integer.max)
+  if (!whole) {
+    abort_argument(owner, argument, expected, x)
+  }
+  as.integer(sizes)
+}
+
+# `node` is shared by all outputs of one call: list(layer, inputs, arguments).
+# `index` counts those outputs from 1. Inputs have no node.
+new_keras_tensor <- function(shape, dtype, name = NULL, optional = FALSE,
+                             node = NULL, index = 1L) {
+  state <- new.env(parent = emptyenv())
+  state$shape <- shape
+  state$dtype <- dtype
+  state$name <- if (is.null(name)) unique_name("keras_tensor") else name
+  state$sparse <- FALSE
+  state$ragged <- FALSE
+  state$optional <- optional
+  state$node <- node
+  state$index <- index
+  lockEnvironment(state, bindings = TRUE)
+  structure(list(state), class = "keras_tensor")
+}
+
+is_keras_tensor <- function(x) inherits(x, "keras_tensor")
+
+tensor_state <- function(x) unclass(x)[[1L]]
+
+tensor_fields <- c(
+  "shape", "dtype", "name", "sparse", "ragged", "optional", "ndim", "node", "index"
+)
+
+#' @export
+`$.keras_tensor` <- function(x, name) {
+  state <- tensor_state(x)
+  if (name == "ndim") {
+    return(length(state$shape))
+  }
+  if (!(name %in% tensor_fields)) {
+    abort_argument("keras_tensor", "name",
+      paste("one of", paste(tensor_fields, collapse = ", ")), name
+    )
+  }
+  state[[name]]
+}
+
+#' @export
+`[[.keras_tensor` <- function(x, i, ...) {
+  if (is.character(i) && length(i) == 1L) {
+    return(`$.keras_tensor`(x, i))
+  }
+  abort_argument("keras_tensor", "i", "the name of a field", i)
+}
+
+#' @export
+`[.keras_tensor` <- function(x, ...) {
+  attn_abort(
+    "keras_tensor: a symbolic tensor has no elements to take.", "attn_error_argument",
+    owner = "keras_tensor", argument = "x", expected = "an array", received = format(x)
+  )
+}
+
+#' @export
+`$<-.keras_tensor` <- function(x, name, value) {
+  attn_abort(
+    sprintf("keras_tensor: `%s` cannot be assigned; make another tensor instead.", name),
+    "attn_error_read_only",
+    owner = "keras_tensor", argument = name,
+    expected = "no assignment", received = describe_value(value)
+  )
+}
+
+#' @export
+`[[<-.keras_tensor` <- function(x, i, ..., value) {
+  `$<-.keras_tensor`(x, as.character(i)[1L], value)
+}
+
+# Tensors that are combined are a list of tensors.
+#' @export
+c.keras_tensor <- function(...) list(...)
+
+#' @export
+names.keras_tensor <- function(x) tensor_fields
+
+#' @export
+dim.keras_tensor <- function(x) tensor_state(x)$shape
+
+#' @export
+length.keras_tensor <- function(x) {
+  shape <- tensor_state(x)$shape
+  if (anyNA(shape)) NA_integer_ else as.integer(min(prod(shape), .Machine$integer.max))
+}
+
+#' Printing symbolic tensors
+#'
+#' One line with the shape, in which `NA` is a size that is not known yet.
+#'
+#' @param x,object A symbolic tensor, see [keras_input()].
+#' @param ... Not used.
+#' @return `format()`: a string. `print()` and `str()`: the tensor, invisibly.
+#' @examples
+#' format(keras_input(c(8, 16)))
+#' @name keras_tensor
+NULL
+
+#' @rdname keras_tensor
+#' @export
+format.keras_tensor <- function(x, ...) {
+  sprintf(
+    "<KerasTensor shape=%s, dtype=%s, name=%s>",
+    format_shape(x$shape), x$dtype, x$name
+  )
+}
+
+#' @rdname keras_tensor
+#' @export
+print.keras_tensor <- function(x, ...) {
+  cat(format(x), "\n", sep = "")
+  invisible(x)
+}
+
+#' @rdname keras_tensor
+#' @export
+str.keras_tensor <- function(object, ...) {
+  cat(" ", format(object), "\n", sep = "")
+  invisible(object)
+}

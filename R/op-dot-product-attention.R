@@ -1,0 +1,140 @@
+#' Scaled dot-product attention
+#'
+#' The computation inside [layer_multi_head_attention()], without projections:
+#' `softmax(scale * query . key + bias) . value` for each head, with a memory that
+#' grows with the number of positions, not with its square.
+#'
+#' In this order: the products are scaled, `bias` is added, the soft cap is applied,
+#' and scores that are masked leave the softmax. A row with all keys masked gives the
+#' mean of all values, as in Keras.
+#'
+#' @param query An array of shape `(B, T, N, H)`: batch, query positions, heads, size of
+#'   a head.
+#' @param key An array of shape `(B, S, G, H)`: batch, key positions, key/value heads,
+#'   size. `G` is `N` or a divisor of it; then each key/value head serves `N / G`
+#'   consecutive query heads.
+#' @param value An array of shape `(B, S, G, V)`.
+#' @param bias `NULL` or a numeric array that is added to the scores, of shape
+#'   `(B, N, T, S)` or one that broadcasts to it, aligned at the last dims. `-Inf`
+#'   hides a key.
+#' @param mask `NULL` or a logical or numeric array (non-zero is `TRUE`), `TRUE` where a
+#'   query may see a key; its shape as that of `bias`.
+#' @param scale The factor of the products; `NULL` (default): `1 / sqrt(H)`.
+#' @param is_causal Whether a query sees only keys up to its own position.
+#' @param flash_attention `NULL` (default): as [config_enable_flash_attention()] says;
+#'   `TRUE`: the tiled computation; `FALSE`: the plain one, row by row.
+#' @param attn_logits_soft_cap `NULL` (default) or a positive number `c`: scores `x`
+#'   become `c * tanh(x / c)`, so that none exceeds `c`.
+#' @return An array of shape `(B, T, N, V)`. The precision of the computation is
+#'   [config_floatx()].
+#' @section Errors:
+#' `attn_error_argument` for arguments of a wrong type or value, `attn_error_shape` for
+#' shapes that do not fit each other.
+#' @references <https://keras.io/api/ops/nn/>; Dao et al. (2022), FlashAttention,
+#'   <https://arxiv.org/abs/2205.14135>
+#' @seealso [layer_multi_head_attention()]
+#' @examples
+#' set.seed(1)
+#' query <- array(rnorm(2 * 4 * 2 * 3), c(2, 4, 2, 3))
+#' key <- array(rnorm(2 * 5 * 2 * 3), c(2, 5, 2, 3))
+#' value <- array(rnorm(2 * 5 * 2 * 6), c(2, 5, 2, 6))
+#' dim(op_dot_product_attention(query, key, value, is_causal = TRUE))
+#' @export
+op_dot_product_attention <- function(query, key, value, bias = NULL, mask = NULL, scale = NULL,
+                                     is_causal = FALSE, flash_attention = NULL,
+                                     attn_logits_soft_cap = NULL) {
+  owner <- "op_dot_product_attention()"
+  check_given(missing(query), owner, "query", "an array of shape (B, T, N, H)")
+  check_given(missing(key), owner, "key", "an array of shape (B, S, G, H)")
+  check_given(missing(value), owner, "value", "an array of shape (B, S, G, V)")
+  shapes <- list(
+    query = check_op_input(query, owner, "query"),
+    key = check_op_input(key, owner, "key"),
+    value = check_op_input(value, owner, "value")
+  )
+  check_op_shapes(shapes, owner)
+  extents <- c(shapes$query[c(1L, 3L, 2L)], shapes$key[2L])
+  if (!is.null(bias)) {
+    bias <- place_bias(bias, extents, owner)
+  }
+  masks <- list()
+  if (!is.null(mask)) {
+    component <- mask_component(mask, owner, "mask")
+    masks <- list(list(component$mask, pad_left(component, 4L, extents, owner)))
+  }
+  scale <- check_number(scale, owner, "scale", null_ok = TRUE)
+  flash <- check_flag(flash_attention, owner, "flash_attention", null_ok = TRUE)
+  .Call(ffi_op_attention, query, key, value, bias, masks, list(
+    dtype = config_floatx(),
+    scale = if (is.null(scale)) 1 / sqrt(shapes$query[4L]) else scale,
+    causal = check_flag(is_causal, owner, "is_causal"),
+    soft_cap = check_soft_cap(attn_logits_soft_cap, owner),
+    reference = if (is.null(flash)) !config_is_flash_attention_enabled() else !flash
+  ))
+}
+
+check_op_input <- function(x, owner, argument) {
+  if (!is_plain_array(x)) {
+    abort_argument(owner, argument, "a numeric array of 4 dims", x)
+  }
+  shape <- dim(x)
+  if (length(shape) != 4L || !all(shape)) {
+    abort_shape(owner, argument,
+      "an array of 4 dims (batch, positions, heads, size), none of them 0",
+      paste("shape", format_shape(shape))
+    )
+  }
+  shape
+}
+
+check_op_shapes <- function(shapes, owner) {
+  query <- shapes$query
+  key <- shapes$key
+  value <- shapes$value
+  if (key[1L] != query[1L] || key[4L] != query[4L] || query[3L] %% key[3L] != 0L) {
+    abort_shape(owner, "key",
+      sprintf(
+        "an array of shape (%d, S, G, %d) where G divides %d, as `query` has shape %s",
+        query[1L], query[4L], query[3L], format_shape(query)
+      ),
+      paste("shape", format_shape(key))
+    )
+  }
+  if (!all(value[1:3] == key[1:3])) {
+    abort_shape(owner, "value",
+      sprintf(
+        "an array of shape (%d, %d, %d, V), as `key` has shape %s",
+        key[1L], key[2L], key[3L], format_shape(key)
+      ),
+      paste("shape", format_shape(value))
+    )
+  }
+}
+
+place_bias <- function(bias, extents, owner) {
+  if (!(is.numeric(bias) || is.logical(bias)) || is_foreign_object(bias)) {
+    abort_argument(owner, "bias", "a numeric array or NULL", bias)
+  }
+  shape <- dim_or_length(bias)
+  lacking <- 4L - length(shape)
+  dims <- c(rep.int(1L, max(lacking, 0L)), shape)
+  if (lacking < 0L || !fits_extents(dims, extents)) {
+    abort_shape(owner, "bias",
+      paste("an array that broadcasts to the scores, whose shape is", format_shape(extents)),
+      paste("shape", format_shape(shape))
+    )
+  }
+  list(bias, dims)
+}
+
+# The core takes 0 for no cap.
+check_soft_cap <- function(x, owner) {
+  cap <- check_number(x, owner, "attn_logits_soft_cap", null_ok = TRUE)
+  if (is.null(cap)) {
+    return(0)
+  }
+  if (cap <= 0) {
+    abort_argument(owner, "attn_logits_soft_cap", "a positive number or NULL", x)
+  }
+  cap
+}

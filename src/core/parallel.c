@@ -1,0 +1,161 @@
+#include "parallel.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+#ifndef _WIN32
+#include <pthread.h>
+#endif
+
+static const double SLICE_SECONDS = 0.04;        /* leaves room below the promised 50 ms */
+static const double OPERATIONS_PER_THREAD = 1e6; /* below this a thread costs more than it does */
+
+static int process_threads = 1;
+static int in_forked_child = 0;
+#ifdef _OPENMP
+enum { NOT_PROBED, CAN_START, CANNOT_START };
+static int probe_result = NOT_PROBED;
+#endif
+
+int attn_has_openmp(void) {
+#ifdef _OPENMP
+    return 1;
+#else
+    return 0;
+#endif
+}
+
+int attn_threads_default(void) {
+#ifdef _OPENMP
+    /* both already know OMP_NUM_THREADS and the processor affinity */
+    int threads = omp_get_max_threads();
+    int limit = omp_get_thread_limit();
+    if (threads > limit) {
+        threads = limit;
+    }
+    return threads > 0 ? threads : 1;
+#else
+    return 1;
+#endif
+}
+
+int attn_threads_get(void) { return process_threads; }
+
+void attn_threads_set(int threads) {
+#ifdef _OPENMP
+    int limit = omp_get_thread_limit();
+    threads = threads > limit ? limit : threads;
+    process_threads = threads < 1 || in_forked_child ? 1 : threads;
+#else
+    (void)threads;
+    process_threads = 1;
+#endif
+}
+
+#if defined(_OPENMP) && !defined(_WIN32)
+/* libgomp's pool does not survive fork(): a child that opened a parallel region
+ * would wait for threads that are not there. So a child keeps to one thread. */
+static void after_fork_in_child(void) {
+    in_forked_child = 1;
+    process_threads = 1;
+}
+#endif
+
+void attn_threads_initialize(void) {
+    process_threads = attn_threads_default();
+#if defined(_OPENMP) && !defined(_WIN32)
+    pthread_atfork(NULL, NULL, after_fork_in_child);
+#endif
+}
+
+#ifdef _OPENMP
+#ifndef _WIN32
+static void* start_and_end(void* nothing) { return nothing; }
+#endif
+
+/* libgomp ends the process when it cannot start a thread, so one is tried
+ * before the first region. */
+static int threads_can_start(void) {
+#ifndef _WIN32
+    if (probe_result == NOT_PROBED) {
+        pthread_t probe;
+        if (pthread_create(&probe, NULL, start_and_end, NULL) == 0) {
+            pthread_join(probe, NULL);
+            probe_result = CAN_START;
+        } else {
+            probe_result = CANNOT_START;
+        }
+    }
+    return probe_result == CAN_START;
+#else
+    return 1;
+#endif
+}
+#endif
+
+int attn_parallel_width(const struct attn_context* context, ptrdiff_t items, double operations) {
+    int width = context->threads;
+    if ((double)width > 1.0 + operations / OPERATIONS_PER_THREAD) {
+        width = 1 + (int)(operations / OPERATIONS_PER_THREAD);
+    }
+    if (width > items) {
+        width = (int)items;
+    }
+    if (width <= 1) {
+        return 1;
+    }
+#ifdef _OPENMP
+    return threads_can_start() ? width : 1;
+#else
+    return 1;
+#endif
+}
+
+static double seconds(void) {
+    struct timespec now;
+    timespec_get(&now, TIME_UTC);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+/* Whether a slice that began at `start` is over. A clock that was set back ends
+ * it as well, or the work would never be polled again. */
+static int slice_is_over(double start) {
+    double elapsed = seconds() - start;
+    return elapsed > SLICE_SECONDS || elapsed < 0;
+}
+
+void attn_parallel_run(const struct attn_context* context, int width, ptrdiff_t items,
+                       attn_item run, void* work) {
+    ptrdiff_t next = 0;
+    while (next < items) {
+        double start = seconds();
+        if (width > 1) {
+#ifdef _OPENMP
+#pragma omp parallel num_threads(width)
+            {
+                int thread = omp_get_thread_num();
+                while (!slice_is_over(start)) {
+                    ptrdiff_t item;
+#pragma omp atomic capture
+                    item = next++;
+                    if (item >= items) {
+                        break;
+                    }
+                    run(work, item, thread);
+                }
+            }
+#endif
+        } else {
+            do {
+                run(work, next, 0);
+                next++;
+            } while (next < items && !slice_is_over(start));
+        }
+        if (next < items && context->poll != NULL) {
+            context->poll(context->poll_data);
+        }
+    }
+}

@@ -1,0 +1,75 @@
+#include "workspace.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+
+enum { ALIGNMENT = 64, SMALLEST_BLOCK = 1 << 16 };
+
+struct attn_workspace_block {
+    struct attn_workspace_block* older;
+    size_t capacity; /* usable bytes behind the aligned start */
+    size_t used;
+    unsigned char* start;
+};
+
+static struct attn_workspace_block* new_block(size_t capacity) {
+    size_t extra = sizeof(struct attn_workspace_block) + ALIGNMENT;
+    if (capacity > SIZE_MAX - extra) {
+        return NULL;
+    }
+    struct attn_workspace_block* block = malloc(capacity + extra);
+    if (block == NULL) {
+        return NULL;
+    }
+    uintptr_t behind_header = (uintptr_t)(block + 1);
+    size_t padding = (ALIGNMENT - behind_header % ALIGNMENT) % ALIGNMENT;
+    block->older = NULL;
+    block->capacity = capacity;
+    block->used = 0;
+    block->start = (unsigned char*)(block + 1) + padding;
+    return block;
+}
+
+void* attn_workspace_take(struct attn_workspace* workspace, size_t count, size_t size) {
+    if (size != 0 && count > (SIZE_MAX - ALIGNMENT) / size) {
+        return NULL;
+    }
+    size_t bytes = (count * size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    struct attn_workspace_block* block = workspace->blocks;
+    if (block == NULL || block->capacity - block->used < bytes) {
+        size_t capacity = bytes < SMALLEST_BLOCK ? SMALLEST_BLOCK : bytes;
+        if (block == NULL && capacity < workspace->wanted) {
+            capacity = workspace->wanted;
+        }
+        struct attn_workspace_block* added = new_block(capacity);
+        if (added == NULL && capacity > bytes) {
+            added = new_block(bytes);
+        }
+        if (added == NULL) {
+            return NULL;
+        }
+        added->older = block;
+        workspace->blocks = added;
+        block = added;
+    }
+    void* taken = block->start + block->used;
+    block->used += bytes;
+    return taken;
+}
+
+void attn_workspace_reset(struct attn_workspace* workspace, size_t keep) {
+    size_t total = 0;
+    struct attn_workspace_block* block = workspace->blocks;
+    if (block != NULL && block->older == NULL && block->capacity <= keep) {
+        block->used = 0;
+        return;
+    }
+    while (block != NULL) {
+        struct attn_workspace_block* older = block->older;
+        total += block->used;
+        free(block);
+        block = older;
+    }
+    workspace->blocks = NULL;
+    workspace->wanted = total <= keep ? total : 0;
+}

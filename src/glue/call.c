@@ -1,0 +1,124 @@
+/* One call into the core: memory, threads, interrupts, errors, option lists. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "glue.h"
+
+/* Calls share one workspace, so that small calls do not allocate at all. Of
+ * what a large call needed only this much stays. */
+static const size_t KEPT_BYTES = (size_t)64 << 20;
+static struct attn_workspace shared_workspace;
+static int shared_is_busy = 0;
+
+static SEXP check_interrupt(void* nothing) {
+    (void)nothing;
+    R_CheckUserInterrupt();
+    return R_NilValue;
+}
+
+static void end_on_jump(void* call, Rboolean jump) {
+    if (jump) {
+        glue_end(call);
+    }
+}
+
+static void poll_r(void* call) {
+    R_UnwindProtect(check_interrupt, NULL, end_on_jump, call, NULL);
+}
+
+void glue_begin(struct glue_call* call) {
+    memset(call, 0, sizeof *call);
+    call->uses_shared = !shared_is_busy;
+    if (call->uses_shared) {
+        shared_is_busy = 1;
+    }
+    call->context.workspace = call->uses_shared ? &shared_workspace : &call->own;
+    call->context.threads = attn_threads_get();
+    call->context.poll = poll_r;
+    call->context.poll_data = call;
+}
+
+void glue_end(struct glue_call* call) {
+    attn_workspace_reset(call->context.workspace, call->uses_shared ? KEPT_BYTES : 0);
+    if (call->uses_shared) {
+        shared_is_busy = 0;
+    }
+}
+
+void* glue_take(struct glue_call* call, size_t count, size_t size) {
+    void* taken = attn_workspace_take(call->context.workspace, count, size);
+    if (taken == NULL) {
+        glue_end_checked(call, ATTN_NO_MEMORY);
+    }
+    return taken;
+}
+
+void glue_end_checked(struct glue_call* call, enum attn_status status) {
+    glue_end(call);
+    switch (status) {
+        case ATTN_OK:
+            return;
+        case ATTN_NO_MEMORY:
+            glue_abort("memory", "attn: there is not enough memory for this call");
+        case ATTN_BAD_STATE:
+            glue_abort("state", "attn: these bytes are not the state of a layer");
+        case ATTN_BAD_LENGTH:
+            glue_abort("shape", "attn: these shapes are larger than memory can address");
+    }
+}
+
+void glue_abort(const char* kind, const char* format, ...) {
+    char message[512];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(message, sizeof message, format, arguments);
+    va_end(arguments);
+    SEXP name = PROTECT(Rf_mkString("attn"));
+    SEXP namespace = PROTECT(R_FindNamespace(name));
+    SEXP first = PROTECT(Rf_mkString(kind));
+    SEXP second = PROTECT(Rf_mkString(message));
+    SEXP call = PROTECT(Rf_lang3(Rf_install("abort_native"), first, second));
+    Rf_eval(call, namespace);
+    UNPROTECT(5);
+    Rf_error("%s", message); /* not reached */
+}
+
+SEXP glue_element(SEXP list, const char* name) {
+    SEXP names = Rf_getAttrib(list, R_NamesSymbol);
+    if (TYPEOF(list) == VECSXP && TYPEOF(names) == STRSXP) {
+        for (R_xlen_t i = 0; i < Rf_xlength(list); i++) {
+            if (strcmp(CHAR(STRING_ELT(names, i)), name) == 0) {
+                return VECTOR_ELT(list, i);
+            }
+        }
+    }
+    glue_abort("internal", "an option is missing: %s", name);
+}
+
+double glue_number(SEXP list, const char* name) {
+    SEXP x = glue_element(list, name);
+    if (Rf_xlength(x) != 1) {
+        glue_abort("internal", "an option is not a number: %s", name);
+    }
+    switch (TYPEOF(x)) {
+        case REALSXP:
+            return REAL_RO(x)[0];
+        case INTSXP:
+            return (double)INTEGER_RO(x)[0];
+        case LGLSXP:
+            return (double)LOGICAL_RO(x)[0];
+        default:
+            glue_abort("internal", "an option is not a number: %s", name);
+    }
+}
+
+int glue_int(SEXP list, const char* name) {
+    double x = glue_number(list, name);
+    if (!(x >= 0 && x <= INT_MAX)) {
+        glue_abort("internal", "an option is out of range: %s", name);
+    }
+    return (int)x;
+}
+
+int glue_flag(SEXP list, const char* name) { return glue_int(list, name) != 0; }

@@ -1,0 +1,71 @@
+/* The only code that knows R. It proves that a call is safe for memory (types,
+ * lengths, live handles); wording errors about what a user passed is R's job. */
+#ifndef ATTN_GLUE_H
+#define ATTN_GLUE_H
+
+#define R_NO_REMAP
+#define STRICT_R_HEADERS
+#include <R.h>
+#include <Rinternals.h>
+
+#include "layer.h"
+#include "parallel.h"
+
+/* ---- errors ---- */
+
+/* Raises an R condition of class attn_error_<kind>; does not return. */
+#if defined(__GNUC__)
+__attribute__((noreturn, format(printf, 2, 3)))
+#endif
+void glue_abort(const char* kind, const char* format, ...);
+
+/* ---- one call into the core ---- */
+
+/* Memory and polling of a call. Between begin and end only the poll may leave
+ * by longjmp, and it releases the memory on its way. */
+struct glue_call {
+    struct attn_context context;
+    struct attn_workspace own; /* used when the shared one is busy */
+    int uses_shared;
+};
+
+void glue_begin(struct glue_call* call);
+void glue_end(struct glue_call* call);
+/* glue_end() and, unless all went well, the R error for `status` */
+void glue_end_checked(struct glue_call* call, enum attn_status status);
+/* memory of the call, or an R error after glue_end() */
+void* glue_take(struct glue_call* call, size_t count, size_t size);
+
+/* ---- handles ---- */
+
+void glue_register_handles(DllInfo* dll);
+SEXP glue_new_handle(void);
+/* gives the layer to the handle, which then owns it */
+void glue_own(SEXP handle, struct attn_layer* layer);
+/* the live layer, or an R error of class attn_error_state */
+struct attn_layer* glue_layer(SEXP handle);
+
+/* ---- lists ---- */
+
+SEXP glue_element(SEXP list, const char* name); /* R error when missing */
+int glue_int(SEXP list, const char* name);
+int glue_flag(SEXP list, const char* name);
+double glue_number(SEXP list, const char* name);
+
+/* ---- entry points ---- */
+
+SEXP ffi_layer_create(SEXP kind, SEXP dtype, SEXP config, SEXP key);
+SEXP ffi_layer_build(SEXP handle, SEXP widths, SEXP output_shape);
+SEXP ffi_layer_get_weights(SEXP handle);
+SEXP ffi_layer_weight_names(SEXP handle);
+SEXP ffi_layer_set_weights(SEXP handle, SEXP weights);
+SEXP ffi_layer_info(SEXP handle);
+SEXP ffi_layer_forward(SEXP handle, SEXP inputs, SEXP order, SEXP n_attention, SEXP masks,
+                       SEXP row_mask, SEXP options);
+SEXP ffi_op_attention(SEXP query, SEXP key, SEXP value, SEXP bias, SEXP masks, SEXP options);
+SEXP ffi_random_uniform(SEXP n, SEXP key);
+SEXP ffi_elementary(SEXP x, SEXP name, SEXP dtype);
+SEXP ffi_threads(SEXP threads);
+SEXP ffi_info(void);
+
+#endif

@@ -1,0 +1,37 @@
+/* What R sees of the shared library: R_init_attn, and the routines it registers. */
+#include <stdlib.h>
+
+#include "glue.h"
+#include "kernels.h"
+
+#include <R_ext/Rdynload.h>
+#include <R_ext/Visibility.h>
+
+#define ENTRY(name, arguments) {#name, (DL_FUNC)&name, arguments}
+
+static const R_CallMethodDef entries[] = {
+    ENTRY(ffi_layer_create, 4),
+    ENTRY(ffi_layer_build, 3),
+    ENTRY(ffi_layer_get_weights, 1),
+    ENTRY(ffi_layer_weight_names, 1),
+    ENTRY(ffi_layer_set_weights, 2),
+    ENTRY(ffi_layer_info, 1),
+    ENTRY(ffi_layer_forward, 7),
+    ENTRY(ffi_op_attention, 6),
+    ENTRY(ffi_random_uniform, 2),
+    ENTRY(ffi_elementary, 3),
+    ENTRY(ffi_threads, 1),
+    ENTRY(ffi_info, 0),
+    {NULL, NULL, 0},
+};
+
+void attribute_visible R_init_attn(DllInfo* dll) {
+    R_registerRoutines(dll, NULL, entries, NULL, NULL);
+    R_useDynamicSymbols(dll, FALSE);
+    R_forceSymbols(dll, TRUE);
+    glue_register_handles(dll);
+    attn_threads_initialize();
+    const char* isa = getenv("ATTN_ISA");
+    /* .onLoad() warns where the wish could not be granted */
+    attn_kernels_choose(isa != NULL && isa[0] != '\0' ? isa : NULL);
+}

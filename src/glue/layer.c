@@ -1,0 +1,206 @@
+/* Entry points that serve every kind of layer: make, build, weights. The call
+ * itself is in forward.c. */
+#include <string.h>
+
+#include "glue.h"
+#include "marshal.h"
+
+static const char* string_of(SEXP x, const char* what) {
+    if (TYPEOF(x) != STRSXP || Rf_xlength(x) != 1) {
+        glue_abort("internal", "%s is not a string", what);
+    }
+    return CHAR(STRING_ELT(x, 0));
+}
+
+static enum attn_score_mode score_mode_of(const char* name) {
+    return strcmp(name, "concat") == 0     ? ATTN_MODE_CONCAT
+           : strcmp(name, "additive") == 0 ? ATTN_MODE_ADDITIVE
+                                           : ATTN_MODE_DOT;
+}
+
+SEXP ffi_layer_create(SEXP kind, SEXP dtype, SEXP config, SEXP key) {
+    const struct attn_layer_kind* found = attn_layer_kind_by_name(string_of(kind, "kind"));
+    const int is_double = strcmp(string_of(dtype, "dtype"), "float64") == 0;
+    if (found == NULL || TYPEOF(key) != REALSXP || Rf_xlength(key) != 2) {
+        glue_abort("internal", "a layer needs a known kind and a key of two numbers");
+    }
+    struct attn_layer_config c = {
+        .num_heads = glue_int(config, "num_heads"),
+        .num_key_value_heads = glue_int(config, "num_key_value_heads"),
+        .key_dim = glue_int(config, "key_dim"),
+        .value_dim = glue_int(config, "value_dim"),
+        .use_bias = glue_flag(config, "use_bias"),
+        .use_gate = glue_flag(config, "use_gate"),
+        .use_scale = glue_flag(config, "use_scale"),
+        .score_mode = score_mode_of(string_of(glue_element(config, "score_mode"), "score_mode")),
+        .dropout = glue_number(config, "dropout"),
+    };
+    if (c.num_heads < 1 || c.num_key_value_heads < 1 || c.key_dim < 1 || c.value_dim < 1 ||
+        c.num_heads % c.num_key_value_heads != 0 || !(c.dropout >= 0 && c.dropout <= 1)) {
+        glue_abort("internal", "the configuration of a layer is out of range");
+    }
+    struct attn_random_key words = {{(uint32_t)REAL_RO(key)[0], (uint32_t)REAL_RO(key)[1]}};
+    SEXP handle = PROTECT(glue_new_handle());
+    struct attn_layer* layer;
+    if (attn_layer_create(found, is_double ? ATTN_FLOAT64 : ATTN_FLOAT32, &c, words, &layer) !=
+        ATTN_OK) {
+        glue_abort("memory", "attn: there is not enough memory for a layer");
+    }
+    glue_own(handle, layer);
+    UNPROTECT(1);
+    return handle;
+}
+
+SEXP ffi_layer_build(SEXP handle, SEXP widths, SEXP output_shape) {
+    struct attn_layer* layer = glue_layer(handle);
+    if (layer->built || TYPEOF(widths) != INTSXP || Rf_xlength(widths) != 3 ||
+        TYPEOF(output_shape) != INTSXP || Rf_xlength(output_shape) > ATTN_MAX_OUTPUT_RANK) {
+        glue_abort("internal", "a layer is built once, from three widths and at most %d output dims",
+                   ATTN_MAX_OUTPUT_RANK);
+    }
+    const int* width = INTEGER_RO(widths);
+    struct attn_layer_widths w = {width[0], width[1], width[2], (int)Rf_xlength(output_shape), {0}};
+    int positive = width[0] > 0 && width[1] > 0 && width[2] > 0;
+    for (int i = 0; i < w.output_rank; i++) {
+        w.output[i] = INTEGER_RO(output_shape)[i];
+        positive = positive && w.output[i] > 0;
+    }
+    if (!positive) {
+        glue_abort("internal", "widths and output dims must be positive");
+    }
+    switch (attn_layer_build(layer, &w)) {
+        case ATTN_OK:
+            return R_NilValue;
+        case ATTN_NO_MEMORY:
+            glue_abort("memory", "attn: there is not enough memory for the weights");
+        default:
+            glue_abort("shape", "attn: the weights would be larger than memory can address");
+    }
+}
+
+/* offsets of a weight's rows (all axes but the last) and columns in R's array */
+struct weight_places {
+    ptrdiff_t rows, columns;
+    ptrdiff_t *row_offset, *column_offset;
+};
+
+static struct weight_places places_of(struct glue_call* call, const struct attn_weight* weight) {
+    ptrdiff_t step[ATTN_MAX_RANK], length = 1;
+    for (int axis = 0; axis < weight->rank; axis++) {
+        step[axis] = length;
+        length *= weight->dim[axis];
+    }
+    const int last = weight->rank - 1;
+    struct weight_places places = {1, 1, NULL, NULL};
+    places.columns = weight->rank > 0 ? weight->dim[last] : 1;
+    places.rows = length / places.columns;
+    places.row_offset = glue_take(call, (size_t)places.rows, sizeof(ptrdiff_t));
+    places.column_offset = glue_take(call, (size_t)places.columns, sizeof(ptrdiff_t));
+    glue_offsets(last > 0 ? last : 0, weight->dim, step, places.row_offset);
+    if (weight->rank > 0) {
+        glue_offsets(1, weight->dim + last, step + last, places.column_offset);
+    } else {
+        places.column_offset[0] = 0;
+    }
+    return places;
+}
+
+static SEXP array_for(const struct attn_weight* weight) {
+    SEXP array = PROTECT(Rf_allocVector(REALSXP, weight->length));
+    if (weight->rank > 0) {
+        SEXP dim = PROTECT(Rf_allocVector(INTSXP, weight->rank));
+        for (int axis = 0; axis < weight->rank; axis++) {
+            INTEGER(dim)[axis] = (int)weight->dim[axis];
+        }
+        Rf_setAttrib(array, R_DimSymbol, dim);
+        UNPROTECT(1);
+    }
+    UNPROTECT(1);
+    return array;
+}
+
+SEXP ffi_layer_get_weights(SEXP handle) {
+    struct attn_layer* layer = glue_layer(handle);
+    SEXP list = PROTECT(Rf_allocVector(VECSXP, layer->weights));
+    for (int i = 0; i < layer->weights; i++) {
+        SET_VECTOR_ELT(list, i, array_for(&layer->weight[i]));
+    }
+    struct glue_call call;
+    glue_begin(&call);
+    for (int i = 0; i < layer->weights; i++) {
+        struct weight_places at = places_of(&call, &layer->weight[i]);
+        glue_write(&call.context, layer->dtype, attn_layer_weight(layer, i), at.rows,
+                   at.row_offset, at.columns, at.column_offset, REAL(VECTOR_ELT(list, i)));
+    }
+    glue_end(&call);
+    UNPROTECT(1);
+    return list;
+}
+
+SEXP ffi_layer_weight_names(SEXP handle) {
+    struct attn_layer* layer = glue_layer(handle);
+    SEXP names = PROTECT(Rf_allocVector(STRSXP, layer->weights));
+    for (int i = 0; i < layer->weights; i++) {
+        SET_STRING_ELT(names, i, Rf_mkChar(layer->weight[i].name));
+    }
+    UNPROTECT(1);
+    return names;
+}
+
+/* The new weights are read into the call's memory, where an interrupt loses
+ * nothing, and only then copied into storage of the layer's own. */
+SEXP ffi_layer_set_weights(SEXP handle, SEXP weights) {
+    struct attn_layer* layer = glue_layer(handle);
+    if (!layer->built || TYPEOF(weights) != VECSXP || Rf_xlength(weights) != layer->weights) {
+        glue_abort("internal", "set_weights() needs a built layer and one array per weight");
+    }
+    struct glue_array array[ATTN_MAX_WEIGHTS];
+    for (int i = 0; i < layer->weights; i++) {
+        SEXP x = VECTOR_ELT(weights, i);
+        if (Rf_xlength(x) != layer->weight[i].length) {
+            glue_abort("internal", "a weight does not have its length");
+        }
+        /* the shape was checked by R: here an array is only a run of numbers */
+        memset(&array[i], 0, sizeof array[i]);
+        if (TYPEOF(x) == REALSXP) {
+            array[i].numbers = REAL_RO(x);
+        } else if (TYPEOF(x) == INTSXP || TYPEOF(x) == LGLSXP) {
+            array[i].integers = TYPEOF(x) == INTSXP ? INTEGER_RO(x) : LOGICAL_RO(x);
+        } else {
+            glue_abort("internal", "a weight is not numeric");
+        }
+    }
+    struct glue_call call;
+    glue_begin(&call);
+    void* read[ATTN_MAX_WEIGHTS];
+    const size_t element = attn_dtype_size(layer->dtype);
+    for (int i = 0; i < layer->weights; i++) {
+        struct weight_places at = places_of(&call, &layer->weight[i]);
+        read[i] = glue_take(&call, (size_t)layer->weight[i].length, element);
+        glue_read(&call.context, layer->dtype, &array[i], at.rows, at.row_offset, at.columns,
+                  at.column_offset, read[i]);
+    }
+    unsigned char* storage = NULL;
+    enum attn_status status = attn_layer_stage(layer, &storage);
+    if (status == ATTN_OK) {
+        for (int i = 0; i < layer->weights; i++) {
+            memcpy(attn_layer_staged_weight(layer, storage, i), read[i],
+                   (size_t)layer->weight[i].length * element);
+        }
+        attn_layer_adopt(layer, storage);
+    }
+    glue_end_checked(&call, status);
+    return R_NilValue;
+}
+
+SEXP ffi_layer_info(SEXP handle) {
+    struct attn_layer* layer = glue_layer(handle);
+    const char* names[] = {"kind", "dtype", "built", "calls", ""};
+    SEXP info = PROTECT(Rf_mkNamed(VECSXP, names));
+    SET_VECTOR_ELT(info, 0, Rf_mkString(layer->kind->name));
+    SET_VECTOR_ELT(info, 1, Rf_mkString(layer->dtype == ATTN_FLOAT32 ? "float32" : "float64"));
+    SET_VECTOR_ELT(info, 2, Rf_ScalarLogical(layer->built));
+    SET_VECTOR_ELT(info, 3, Rf_ScalarReal((double)layer->calls));
+    UNPROTECT(1);
+    return info;
+}

@@ -1,0 +1,240 @@
+#include "marshal.h"
+
+static struct glue_array describe(SEXP x, SEXP dims, const char* what) {
+    struct glue_array array = {.object = x, .rank = (int)Rf_xlength(dims)};
+    if (TYPEOF(x) != REALSXP && TYPEOF(x) != INTSXP && TYPEOF(x) != LGLSXP) {
+        glue_abort("internal", "%s is not a numeric array", what);
+    }
+    if (TYPEOF(dims) != INTSXP || array.rank < 1 || Rf_xlength(dims) > ATTN_MAX_RANK) {
+        glue_abort("shape", "%s must have from 1 to %d dims", what, ATTN_MAX_RANK);
+    }
+    const int* dim = INTEGER_RO(dims);
+    ptrdiff_t length = 1;
+    for (int axis = 0; axis < array.rank; axis++) {
+        array.dim[axis] = dim[axis];
+        array.step[axis] = length;
+        if (dim[axis] < 1 || length > PTRDIFF_MAX / 16 / dim[axis]) {
+            glue_abort("shape", "%s has dims that are empty or too large", what);
+        }
+        length *= dim[axis];
+    }
+    if (Rf_xlength(x) != length) {
+        glue_abort("internal", "%s does not have the length of its dims", what);
+    }
+    if (TYPEOF(x) == REALSXP) {
+        array.numbers = REAL_RO(x);
+    } else {
+        array.integers = TYPEOF(x) == INTSXP ? INTEGER_RO(x) : LOGICAL_RO(x);
+    }
+    return array;
+}
+
+struct glue_array glue_array(SEXP x, const char* what) {
+    SEXP dims = Rf_getAttrib(x, R_DimSymbol);
+    if (dims == R_NilValue) {
+        glue_abort("internal", "%s has no dim", what);
+    }
+    return describe(x, dims, what);
+}
+
+struct glue_array glue_array_of(SEXP x, SEXP dims, const char* what) {
+    return describe(x, dims, what);
+}
+
+ptrdiff_t glue_offsets(int axes, const ptrdiff_t* extent, const ptrdiff_t* step,
+                       ptrdiff_t* offsets) {
+    ptrdiff_t count = 1;
+    offsets[0] = 0;
+    /* append one axis at a time, from the last result backwards so that it can
+     * be done in place */
+    for (int axis = 0; axis < axes; axis++) {
+        for (ptrdiff_t i = count - 1; i >= 0; i--) {
+            ptrdiff_t base = offsets[i];
+            for (ptrdiff_t j = extent[axis] - 1; j >= 0; j--) {
+                offsets[i * extent[axis] + j] = base + j * step[axis];
+            }
+        }
+        count *= extent[axis];
+    }
+    return count;
+}
+
+/* Rows are worked on in blocks: a block's part of a column is read from R in
+ * one go, and its rows stay in the first-level cache until their lines are full. */
+enum { ROW_BLOCK = 64 };
+
+struct copy {
+    enum attn_dtype dtype;
+    const double* numbers;
+    const int* integers;
+    double* written;
+    void* tensor;
+    const void* read_tensor;
+    ptrdiff_t rows, columns;
+    const ptrdiff_t *row_offset, *column_offset;
+};
+
+#define READ_BLOCK(real, source)                                                    \
+    do {                                                                            \
+        real* to = (real*)copy->tensor + first * copy->columns;                     \
+        for (ptrdiff_t c = 0; c < copy->columns; c++) {                             \
+            const ptrdiff_t column = copy->column_offset[c];                        \
+            for (ptrdiff_t r = 0; r < rows; r++) {                                  \
+                to[r * copy->columns + c] = (real)(source)[row_offset[r] + column]; \
+            }                                                                       \
+        }                                                                           \
+    } while (0)
+
+/* NA_integer_ and a logical NA are missing numbers, not -2^31 */
+static void read_integers(const struct copy* copy, ptrdiff_t first, ptrdiff_t rows) {
+    const ptrdiff_t* row_offset = copy->row_offset + first;
+    for (ptrdiff_t r = 0; r < rows; r++) {
+        for (ptrdiff_t c = 0; c < copy->columns; c++) {
+            const int x = copy->integers[row_offset[r] + copy->column_offset[c]];
+            const double number = x == NA_INTEGER ? R_NaN : (double)x;
+            const ptrdiff_t at = (first + r) * copy->columns + c;
+            if (copy->dtype == ATTN_FLOAT32) {
+                ((float*)copy->tensor)[at] = (float)number;
+            } else {
+                ((double*)copy->tensor)[at] = number;
+            }
+        }
+    }
+}
+
+static void read_block(void* work, ptrdiff_t item, int thread) {
+    (void)thread;
+    const struct copy* copy = work;
+    const ptrdiff_t first = item * ROW_BLOCK;
+    const ptrdiff_t rows = copy->rows - first < ROW_BLOCK ? copy->rows - first : ROW_BLOCK;
+    const ptrdiff_t* row_offset = copy->row_offset + first;
+    if (copy->numbers == NULL) {
+        read_integers(copy, first, rows);
+    } else if (copy->dtype == ATTN_FLOAT32) {
+        READ_BLOCK(float, copy->numbers);
+    } else {
+        READ_BLOCK(double, copy->numbers);
+    }
+}
+
+#define WRITE_BLOCK(real)                                                                  \
+    do {                                                                                   \
+        const real* from = (const real*)copy->read_tensor + first * copy->columns;         \
+        for (ptrdiff_t c = 0; c < copy->columns; c++) {                                    \
+            const ptrdiff_t column = copy->column_offset[c];                               \
+            for (ptrdiff_t r = 0; r < rows; r++) {                                         \
+                copy->written[row_offset[r] + column] = (double)from[r * copy->columns + c]; \
+            }                                                                              \
+        }                                                                                  \
+    } while (0)
+
+static void write_block(void* work, ptrdiff_t item, int thread) {
+    (void)thread;
+    const struct copy* copy = work;
+    const ptrdiff_t first = item * ROW_BLOCK;
+    const ptrdiff_t rows = copy->rows - first < ROW_BLOCK ? copy->rows - first : ROW_BLOCK;
+    const ptrdiff_t* row_offset = copy->row_offset + first;
+    if (copy->dtype == ATTN_FLOAT32) {
+        WRITE_BLOCK(float);
+    } else {
+        WRITE_BLOCK(double);
+    }
+}
+
+static void run_copy(const struct attn_context* context, struct copy* copy, attn_item block) {
+    const ptrdiff_t items = (copy->rows + ROW_BLOCK - 1) / ROW_BLOCK;
+    const double operations = 8.0 * (double)copy->rows * (double)copy->columns;
+    attn_parallel_run(context, attn_parallel_width(context, items, operations), items, block,
+                      copy);
+}
+
+void glue_read(const struct attn_context* context, enum attn_dtype dtype,
+               const struct glue_array* from, ptrdiff_t rows, const ptrdiff_t* row_offset,
+               ptrdiff_t columns, const ptrdiff_t* column_offset, void* tensor) {
+    struct copy copy = {.dtype = dtype, .numbers = from->numbers, .integers = from->integers,
+                        .tensor = tensor, .rows = rows, .columns = columns,
+                        .row_offset = row_offset, .column_offset = column_offset};
+    run_copy(context, &copy, read_block);
+}
+
+void glue_write(const struct attn_context* context, enum attn_dtype dtype, const void* tensor,
+                ptrdiff_t rows, const ptrdiff_t* row_offset, ptrdiff_t columns,
+                const ptrdiff_t* column_offset, double* to) {
+    struct copy copy = {.dtype = dtype, .written = to, .read_tensor = tensor, .rows = rows,
+                        .columns = columns, .row_offset = row_offset,
+                        .column_offset = column_offset};
+    run_copy(context, &copy, write_block);
+}
+
+/* ---- masks ---- */
+
+struct mask_copy {
+    const struct glue_array* mask;
+    double threshold;
+    uint8_t* visible;
+    const ptrdiff_t* offset[4];
+    ptrdiff_t count[4];
+};
+
+static int is_visible(const struct mask_copy* copy, ptrdiff_t at) {
+    if (copy->mask->numbers == NULL) {
+        const int x = copy->mask->integers[at];
+        return copy->threshold > 0 ? (double)x > copy->threshold : x != 0;
+    }
+    const double x = copy->mask->numbers[at];
+    return copy->threshold > 0 ? x > copy->threshold : x != 0;
+}
+
+/* one row (over S) of the flattened mask */
+static void mask_row(void* work, ptrdiff_t item, int thread) {
+    (void)thread;
+    const struct mask_copy* copy = work;
+    const ptrdiff_t t = item % copy->count[2], head = item / copy->count[2] % copy->count[1];
+    const ptrdiff_t batch = item / copy->count[2] / copy->count[1];
+    const ptrdiff_t base = copy->offset[0][batch] + copy->offset[1][head] + copy->offset[2][t];
+    uint8_t* to = copy->visible + item * copy->count[3];
+    for (ptrdiff_t s = 0; s < copy->count[3]; s++) {
+        to[s] = (uint8_t)is_visible(copy, base + copy->offset[3][s]);
+    }
+}
+
+struct attn_mask_part glue_mask(struct glue_call* call, const struct glue_array* mask,
+                                const int groups[4], const ptrdiff_t* extent, double threshold) {
+    struct mask_copy copy = {.mask = mask, .threshold = threshold};
+    int axis = 0;
+    for (int group = 0; group < 4; group++) {
+        /* a group of axes that is broadcast as a whole stays of size 1; one that
+         * is broadcast in part is written out, within the group */
+        ptrdiff_t steps[ATTN_MAX_RANK], count = 1;
+        int broadcast = 1;
+        for (int i = 0; i < groups[group]; i++) {
+            const int at = axis + i;
+            if (mask->dim[at] != 1 && mask->dim[at] != extent[at]) {
+                glue_end(call);
+                glue_abort("internal", "a mask does not fit the scores");
+            }
+            steps[i] = mask->dim[at] == 1 ? 0 : mask->step[at];
+            broadcast = broadcast && mask->dim[at] == 1;
+            count *= extent[at];
+        }
+        ptrdiff_t* offsets = glue_take(call, (size_t)count, sizeof *offsets);
+        copy.count[group] =
+            glue_offsets(broadcast ? 0 : groups[group], extent + axis, steps, offsets);
+        copy.offset[group] = offsets;
+        axis += groups[group];
+    }
+    const ptrdiff_t rows = copy.count[0] * copy.count[1] * copy.count[2];
+    copy.visible = glue_take(call, (size_t)rows, (size_t)copy.count[3]);
+    const double operations = 8.0 * (double)rows * (double)copy.count[3];
+    attn_parallel_run(&call->context, attn_parallel_width(&call->context, rows, operations), rows,
+                      mask_row, &copy);
+    const ptrdiff_t S = copy.count[3], T = copy.count[2], N = copy.count[1];
+    struct attn_mask_part part = {
+        copy.visible,
+        copy.count[0] > 1 ? N * T * S : 0,
+        N > 1 ? T * S : 0,
+        T > 1 ? S : 0,
+        S > 1 ? 1 : 0,
+    };
+    return part;
+}

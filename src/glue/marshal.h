@@ -1,0 +1,45 @@
+/* Between R arrays (column-major, double or int) and tensors (row-major, the
+ * layer's dtype). An element's place in the R array is the sum of one offset
+ * per row and one per column of the tensor, so that any order of axes is the
+ * same code. */
+#ifndef ATTN_GLUE_MARSHAL_H
+#define ATTN_GLUE_MARSHAL_H
+
+#include "glue.h"
+#include "mask.h"
+
+/* An R array as the glue sees it; checked: length is the product of dim. */
+struct glue_array {
+    SEXP object;
+    const double* numbers; /* one of the two is NULL */
+    const int* integers;
+    int rank;
+    ptrdiff_t dim[ATTN_MAX_RANK];
+    ptrdiff_t step[ATTN_MAX_RANK]; /* R's distance between neighbours on an axis */
+};
+
+/* R error unless x is a double, integer or logical vector with a usable dim. */
+struct glue_array glue_array(SEXP x, const char* what);
+/* the same with dims given beside the data */
+struct glue_array glue_array_of(SEXP x, SEXP dims, const char* what);
+
+/* offsets of the row-major enumeration of `axes` axes; returns their count */
+ptrdiff_t glue_offsets(int axes, const ptrdiff_t* extent, const ptrdiff_t* step,
+                       ptrdiff_t* offsets);
+
+/* tensor (rows x columns) from an R array */
+void glue_read(const struct attn_context* context, enum attn_dtype dtype,
+               const struct glue_array* from, ptrdiff_t rows, const ptrdiff_t* row_offset,
+               ptrdiff_t columns, const ptrdiff_t* column_offset, void* tensor);
+
+/* R's doubles from a tensor (rows x columns) */
+void glue_write(const struct attn_context* context, enum attn_dtype dtype, const void* tensor,
+                ptrdiff_t rows, const ptrdiff_t* row_offset, ptrdiff_t columns,
+                const ptrdiff_t* column_offset, double* to);
+
+/* A mask in the layout of the scores. groups: how many of the layout's axes
+ * make up B, N, T and S; extent: all of them in that order. */
+struct attn_mask_part glue_mask(struct glue_call* call, const struct glue_array* mask,
+                                const int groups[4], const ptrdiff_t* extent, double threshold);
+
+#endif

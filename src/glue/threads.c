@@ -1,0 +1,87 @@
+/* Threads, what this build can do, and random numbers for the initializers. */
+#include <math.h>
+#include <string.h>
+
+#include "glue.h"
+#include "kernels.h"
+
+SEXP ffi_threads(SEXP threads) {
+    const int before = attn_threads_get();
+    if (threads != R_NilValue) {
+        if (TYPEOF(threads) != INTSXP || Rf_xlength(threads) != 1) {
+            glue_abort("internal", "threads is not an integer");
+        }
+        const int wanted = INTEGER_RO(threads)[0];
+        attn_threads_set(wanted < 1 ? attn_threads_default() : wanted);
+    }
+    return Rf_ScalarInteger(before);
+}
+
+SEXP ffi_info(void) {
+    const char* names[] = {"isa", "isa_available", "threads", "openmp", ""};
+    int sets = 0;
+    while (attn_kernels_available(sets) != NULL) {
+        sets++;
+    }
+    SEXP info = PROTECT(Rf_mkNamed(VECSXP, names));
+    SET_VECTOR_ELT(info, 0, Rf_mkString(attn_kernels()->isa));
+    SET_VECTOR_ELT(info, 1, Rf_allocVector(STRSXP, sets));
+    for (int i = 0; i < sets; i++) {
+        SET_STRING_ELT(VECTOR_ELT(info, 1), i, Rf_mkChar(attn_kernels_available(i)));
+    }
+    SET_VECTOR_ELT(info, 2, Rf_ScalarInteger(attn_threads_get()));
+    SET_VECTOR_ELT(info, 3, Rf_ScalarLogical(attn_has_openmp()));
+    UNPROTECT(1);
+    return info;
+}
+
+SEXP ffi_random_uniform(SEXP n, SEXP key) {
+    if (TYPEOF(n) != REALSXP || Rf_xlength(n) != 1 || TYPEOF(key) != REALSXP ||
+        Rf_xlength(key) != 2) {
+        glue_abort("internal", "random numbers need a count and a key");
+    }
+    const double wanted = REAL_RO(n)[0];
+    if (!(wanted >= 0 && wanted <= (double)R_XLEN_T_MAX)) {
+        glue_abort("internal", "the count of random numbers is out of range");
+    }
+    const R_xlen_t count = (R_xlen_t)wanted;
+    const struct attn_random_key words = {
+        {(uint32_t)REAL_RO(key)[0], (uint32_t)REAL_RO(key)[1]}};
+    SEXP numbers = PROTECT(Rf_allocVector(REALSXP, count));
+    double* to = REAL(numbers);
+    for (R_xlen_t i = 0; i < count; i++) {
+        struct attn_random_bits bits = attn_random_block(words, (uint64_t)i / 2, 0);
+        const uint32_t* pair = bits.word + 2 * (i % 2);
+        /* 53 bits, and half a step more so that 0 and 1 cannot occur */
+        to[i] = ldexp((double)(pair[0] >> 5) * 67108864.0 + (double)(pair[1] >> 6) + 0.5, -53);
+    }
+    UNPROTECT(1);
+    return numbers;
+}
+
+/* exp or tanh as the kernels compute them: for the accuracy tests */
+SEXP ffi_elementary(SEXP x, SEXP name, SEXP dtype) {
+    if (TYPEOF(x) != REALSXP || TYPEOF(name) != STRSXP || TYPEOF(dtype) != STRSXP ||
+        Rf_xlength(name) != 1 || Rf_xlength(dtype) != 1) {
+        glue_abort("internal", "an elementary function needs numbers, its name and a dtype");
+    }
+    const int is_exp = strcmp(CHAR(STRING_ELT(name, 0)), "exp") == 0;
+    const int single = strcmp(CHAR(STRING_ELT(dtype, 0)), "float32") == 0;
+    const R_xlen_t count = Rf_xlength(x);
+    SEXP y = PROTECT(Rf_allocVector(REALSXP, count));
+    const double* from = REAL_RO(x);
+    double* to = REAL(y);
+    for (R_xlen_t i = 0; i < count; i++) {
+        if (single) {
+            const struct attn_kernels_f32* kernels = attn_kernels()->f32;
+            float one = (float)from[i], result;
+            (is_exp ? kernels->exponential : kernels->hyperbolic_tangent)(1, &one, &result);
+            to[i] = (double)result;
+        } else {
+            const struct attn_kernels_f64* kernels = attn_kernels()->f64;
+            (is_exp ? kernels->exponential : kernels->hyperbolic_tangent)(1, from + i, to + i);
+        }
+    }
+    UNPROTECT(1);
+    return y;
+}

@@ -1,0 +1,79 @@
+/* The table of kernels: the only code that is compiled per instruction set.
+ *
+ * Kernels know pointers, strides and sizes. They trust their caller: sizes are
+ * positive, pointers valid, `lanes` wide buffers complete.
+ *
+ * Attention keeps queries on the vector lanes: a tile is a matrix of
+ * (keys or dims) rows by `tile_queries` columns, so that the softmax over the
+ * keys runs down the rows and needs no horizontal step. */
+#ifndef ATTN_KERNELS_H
+#define ATTN_KERNELS_H
+
+#include <stddef.h>
+
+#define ATTN_DECLARE_KERNELS(real, bits)                                                         \
+    struct attn_kernels_f##bits {                                                                \
+        const char* isa;                                                                         \
+        int block_rows;    /* rows of the register block of `multiply` */                        \
+        int block_columns; /* its columns: the width of a packed panel */                        \
+        int tile_queries;  /* a multiple of block_columns */                                     \
+        int tile_keys;     /* a multiple of block_rows */                                        \
+                                                                                                 \
+        /* C (rows x block_columns) = A B, or += A B. A: a[row + d * a_depth];                   \
+         * B: b[column + d * b_depth]. The sum over `depth` starts from zero in registers,       \
+         * also when it is added to C: two levels of summation keep long sums accurate. */       \
+        void (*multiply)(ptrdiff_t rows, ptrdiff_t depth, const real* a, ptrdiff_t a_depth,      \
+                         const real* b, ptrdiff_t b_depth, real* c, ptrdiff_t c_row,             \
+                         int accumulate);                                                        \
+                                                                                                 \
+        /* One step of the online softmax over a tile of logits (keys x tile_queries):           \
+         * updates row_max and row_sum, leaves exp(scale * (logit - row_max)) in the tile and    \
+         * exp(scale * (old max - new max)) in rescale. Returns 0 when every rescale is 1. */    \
+        int (*softmax_step)(ptrdiff_t keys, real scale, real* logits, real* row_max,             \
+                            real* row_sum, real* rescale);                                       \
+                                                                                                 \
+        /* logits (keys x tile_queries) become exp(scale * (logit - row_max)) / row_sum */       \
+        void (*softmax_finish)(ptrdiff_t keys, real scale, real* logits, const real* row_max,    \
+                               const real* row_sum);                                             \
+                                                                                                 \
+        /* x (rows x tile_queries) times factor, or by divisor (tile_queries) */                 \
+        void (*scale_lanes)(ptrdiff_t rows, real* x, const real* factor);                        \
+        void (*divide_lanes)(ptrdiff_t rows, real* x, const real* divisor);                      \
+                                                                                                 \
+        /* logit = outer * sum over d of weight[d] * tanh(inner * (query[d] + key[d]));          \
+         * query (depth x tile_queries), key: key[d * key_depth + j], weight may be NULL */      \
+        void (*tanh_logits)(ptrdiff_t keys, ptrdiff_t depth, const real* key,                    \
+                            ptrdiff_t key_depth, const real* query, const real* weight,          \
+                            real inner, real outer, real* logits);                               \
+                                                                                                 \
+        /* x = cap * tanh(x / cap) */                                                            \
+        void (*soft_cap)(ptrdiff_t count, real* x, real cap);                                    \
+                                                                                                 \
+        /* x *= 1 / (1 + exp(-gate)) */                                                          \
+        void (*sigmoid_gate)(ptrdiff_t count, real* x, const real* gate);                        \
+                                                                                                 \
+        /* y = exp(x), y = tanh(x): what the kernels above use, for the tests */                 \
+        void (*exponential)(ptrdiff_t count, const real* x, real* y);                            \
+        void (*hyperbolic_tangent)(ptrdiff_t count, const real* x, real* y);                     \
+    }
+
+ATTN_DECLARE_KERNELS(float, 32);
+ATTN_DECLARE_KERNELS(double, 64);
+
+struct attn_kernel_set {
+    const char* isa;
+    int (*supported)(void);
+    const struct attn_kernels_f32* f32;
+    const struct attn_kernels_f64* f64;
+};
+
+/* Chosen once, before any layer exists: the best set that the processor runs,
+ * or the one that is asked for by name. Returns 0, and keeps the best set, when
+ * the name is unknown or the processor cannot run it. */
+int attn_kernels_choose(const char* isa);
+const struct attn_kernel_set* attn_kernels(void);
+
+/* Names of all sets in this build that the processor runs; NULL after the last. */
+const char* attn_kernels_available(int index);
+
+#endif

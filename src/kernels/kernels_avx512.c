@@ -1,0 +1,115 @@
+/* x86-64 with AVX-512F: 32 registers of 512 bits.
+ * Not on Windows: gcc there may spill to an unaligned stack (GCC PR 54412). */
+#if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__)) && !defined(_WIN32)
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <immintrin.h>
+
+#include "kernels.h"
+
+#if defined(__clang__)
+#pragma clang attribute push(__attribute__((target("avx512f,avx2,fma"))), apply_to = function)
+#else
+#pragma GCC push_options
+#pragma GCC target("avx512f,avx2,fma")
+#endif
+
+#define ISA_NAME "avx512"
+
+/* ---- float ---- */
+#define REAL_BITS 32
+#include "real.h"
+#define KERNEL(name) name##_avx512_f32
+#define vec __m512
+#define VEC_LANES 16
+#define BLOCK_ROWS 14
+#define BLOCK_VECTORS 2
+#define TILE_PANELS 2
+#define TILE_KEYS 112
+#define vec_load(from) _mm512_loadu_ps(from)
+#define vec_store(to, x) _mm512_storeu_ps(to, x)
+#define vec_set1(x) _mm512_set1_ps(x)
+#define vec_add(a, b) _mm512_add_ps(a, b)
+#define vec_sub(a, b) _mm512_sub_ps(a, b)
+#define vec_mul(a, b) _mm512_mul_ps(a, b)
+#define vec_div(a, b) _mm512_div_ps(a, b)
+#define vec_max(a, b) _mm512_max_ps(a, b)
+#define vec_min(a, b) _mm512_min_ps(a, b)
+#define vec_fma(a, b, c) _mm512_fmadd_ps(a, b, c)
+#define vec_abs(x) _mm512_abs_ps(x)
+#define vec_copysign(size, sign) \
+    _mm512_castsi512_ps(_mm512_ternarylogic_epi32(_mm512_castps_si512(vec_set1((real)-0.0)), \
+        _mm512_castps_si512(sign), _mm512_castps_si512(size), 0xCA))
+#define vec_if_less(a, b, yes, no) \
+    _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_LT_OQ), no, yes)
+#define vec_all_one(x) (_mm512_cmp_ps_mask(x, vec_set1((real)1), _CMP_NEQ_UQ) == 0)
+#define vec_power_of_two(rounded) \
+    _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(vec_set1((real)1)), \
+        _mm512_slli_epi32(_mm512_castps_si512(rounded), 23)))
+#include "kernels_impl.h"
+#undef vec
+#undef VEC_LANES
+#undef BLOCK_ROWS
+#undef BLOCK_VECTORS
+#undef TILE_PANELS
+#undef TILE_KEYS
+#undef KERNEL
+#undef REAL_BITS
+#undef vec_load
+#undef vec_store
+#undef vec_set1
+#undef vec_add
+#undef vec_sub
+#undef vec_mul
+#undef vec_div
+#undef vec_max
+#undef vec_min
+#undef vec_fma
+#undef vec_abs
+#undef vec_copysign
+#undef vec_if_less
+#undef vec_all_one
+#undef vec_power_of_two
+
+/* ---- double ---- */
+#define REAL_BITS 64
+#include "real.h"
+#define KERNEL(name) name##_avx512_f64
+#define vec __m512d
+#define VEC_LANES 8
+#define BLOCK_ROWS 14
+#define BLOCK_VECTORS 2
+#define TILE_PANELS 2
+#define TILE_KEYS 112
+#define vec_load(from) _mm512_loadu_pd(from)
+#define vec_store(to, x) _mm512_storeu_pd(to, x)
+#define vec_set1(x) _mm512_set1_pd(x)
+#define vec_add(a, b) _mm512_add_pd(a, b)
+#define vec_sub(a, b) _mm512_sub_pd(a, b)
+#define vec_mul(a, b) _mm512_mul_pd(a, b)
+#define vec_div(a, b) _mm512_div_pd(a, b)
+#define vec_max(a, b) _mm512_max_pd(a, b)
+#define vec_min(a, b) _mm512_min_pd(a, b)
+#define vec_fma(a, b, c) _mm512_fmadd_pd(a, b, c)
+#define vec_abs(x) _mm512_abs_pd(x)
+#define vec_copysign(size, sign) \
+    _mm512_castsi512_pd(_mm512_ternarylogic_epi64(_mm512_castpd_si512(vec_set1((real)-0.0)), \
+        _mm512_castpd_si512(sign), _mm512_castpd_si512(size), 0xCA))
+#define vec_if_less(a, b, yes, no) \
+    _mm512_mask_blend_pd(_mm512_cmp_pd_mask(a, b, _CMP_LT_OQ), no, yes)
+#define vec_all_one(x) (_mm512_cmp_pd_mask(x, vec_set1((real)1), _CMP_NEQ_UQ) == 0)
+#define vec_power_of_two(rounded) \
+    _mm512_castsi512_pd(_mm512_add_epi64(_mm512_castpd_si512(vec_set1((real)1)), \
+        _mm512_slli_epi64(_mm512_castpd_si512(rounded), 52)))
+#include "kernels_impl.h"
+
+#if defined(__clang__)
+#pragma clang attribute pop
+#else
+#pragma GCC pop_options
+#endif
+#else
+typedef int attn_no_avx512_kernels; /* ISO C wants a declaration */
+#endif

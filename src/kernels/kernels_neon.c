@@ -1,0 +1,100 @@
+/* 64-bit Arm: NEON is part of its baseline, 32 registers of 128 bits. */
+#if defined(__aarch64__)
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <arm_neon.h>
+
+#include "kernels.h"
+
+
+#define ISA_NAME "neon"
+
+/* ---- float ---- */
+#define REAL_BITS 32
+#include "real.h"
+#define KERNEL(name) name##_neon_f32
+#define vec float32x4_t
+#define VEC_LANES 4
+#define BLOCK_ROWS 8
+#define BLOCK_VECTORS 2
+#define TILE_PANELS 4
+#define TILE_KEYS 64
+#define vec_load(from) vld1q_f32(from)
+#define vec_store(to, x) vst1q_f32(to, x)
+#define vec_set1(x) vdupq_n_f32(x)
+#define vec_add(a, b) vaddq_f32(a, b)
+#define vec_sub(a, b) vsubq_f32(a, b)
+#define vec_mul(a, b) vmulq_f32(a, b)
+#define vec_div(a, b) vdivq_f32(a, b)
+#define vec_fma(a, b, c) vfmaq_f32(c, a, b)
+/* vmaxq would keep a NaN of either side; the others keep the second, so must this one */
+#define vec_max(a, b) vbslq_f32(vcgtq_f32(a, b), a, b)
+#define vec_min(a, b) vbslq_f32(vcltq_f32(a, b), a, b)
+#define vec_abs(x) vabsq_f32(x)
+#define vec_copysign(size, sign) vbslq_f32(vreinterpretq_u32_f32(vec_set1((real)-0.0)), sign, size)
+#define vec_if_less(a, b, yes, no) vbslq_f32(vcltq_f32(a, b), yes, no)
+#define vec_power_of_two(rounded) \
+    vreinterpretq_f32_s32(vaddq_s32(vreinterpretq_s32_f32(vec_set1((real)1)), \
+        vshlq_n_s32(vreinterpretq_s32_f32(rounded), 23)))
+#define vec_all_one(x) (vminvq_u32(vceqq_f32(x, vec_set1((real)1))) == 0xFFFFFFFFu)
+#include "kernels_impl.h"
+#undef vec
+#undef VEC_LANES
+#undef BLOCK_ROWS
+#undef BLOCK_VECTORS
+#undef TILE_PANELS
+#undef TILE_KEYS
+#undef KERNEL
+#undef REAL_BITS
+#undef vec_load
+#undef vec_store
+#undef vec_set1
+#undef vec_add
+#undef vec_sub
+#undef vec_mul
+#undef vec_div
+#undef vec_fma
+#undef vec_max
+#undef vec_min
+#undef vec_abs
+#undef vec_copysign
+#undef vec_if_less
+#undef vec_power_of_two
+#undef vec_all_one
+
+/* ---- double ---- */
+#define REAL_BITS 64
+#include "real.h"
+#define KERNEL(name) name##_neon_f64
+#define vec float64x2_t
+#define VEC_LANES 2
+#define BLOCK_ROWS 8
+#define BLOCK_VECTORS 2
+#define TILE_PANELS 4
+#define TILE_KEYS 64
+#define vec_load(from) vld1q_f64(from)
+#define vec_store(to, x) vst1q_f64(to, x)
+#define vec_set1(x) vdupq_n_f64(x)
+#define vec_add(a, b) vaddq_f64(a, b)
+#define vec_sub(a, b) vsubq_f64(a, b)
+#define vec_mul(a, b) vmulq_f64(a, b)
+#define vec_div(a, b) vdivq_f64(a, b)
+#define vec_fma(a, b, c) vfmaq_f64(c, a, b)
+/* vmaxq would keep a NaN of either side; the others keep the second, so must this one */
+#define vec_max(a, b) vbslq_f64(vcgtq_f64(a, b), a, b)
+#define vec_min(a, b) vbslq_f64(vcltq_f64(a, b), a, b)
+#define vec_abs(x) vabsq_f64(x)
+#define vec_copysign(size, sign) vbslq_f64(vreinterpretq_u64_f64(vec_set1((real)-0.0)), sign, size)
+#define vec_if_less(a, b, yes, no) vbslq_f64(vcltq_f64(a, b), yes, no)
+#define vec_power_of_two(rounded) \
+    vreinterpretq_f64_s64(vaddq_s64(vreinterpretq_s64_f64(vec_set1((real)1)), \
+        vshlq_n_s64(vreinterpretq_s64_f64(rounded), 52)))
+#define vec_all_one(x) \
+    (vgetq_lane_f64(x, 0) == 1.0 && vgetq_lane_f64(x, 1) == 1.0)
+#include "kernels_impl.h"
+
+#else
+typedef int attn_no_neon_kernels; /* ISO C wants a declaration */
+#endif

@@ -1,0 +1,119 @@
+/* Plain C for every processor, and what the other sets are tested against. */
+
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "kernels.h"
+
+
+#define ISA_NAME "scalar"
+
+/* ---- float ---- */
+#define REAL_BITS 32
+#include "real.h"
+#define KERNEL(name) name##_scalar_f32
+#define vec real
+#define VEC_LANES 1
+#define BLOCK_ROWS 4
+#define BLOCK_VECTORS 4
+#define TILE_PANELS 4
+#define TILE_KEYS 32
+#define vec_load(from) (*(from))
+#define vec_store(to, x) (*(to) = (x))
+#define vec_set1(x) ((real)(x))
+#define vec_add(a, b) ((a) + (b))
+#define vec_sub(a, b) ((a) - (b))
+#define vec_mul(a, b) ((a) * (b))
+#define vec_div(a, b) ((a) / (b))
+#define vec_fma(a, b, c) ((a) * (b) + (c))
+#define vec_max(a, b) KERNEL(larger)(a, b)
+#define vec_min(a, b) KERNEL(smaller)(a, b)
+#define vec_abs(x) fabsf(x)
+#define vec_copysign(size, sign) copysignf(size, sign)
+#define vec_if_less(a, b, yes, no) ((a) < (b) ? (yes) : (no))
+#define vec_all_one(x) ((x) == (real)1)
+#define vec_power_of_two(rounded) KERNEL(power_of_two)(rounded)
+
+static inline real KERNEL(larger)(real a, real b) { return a > b ? a : b; }
+static inline real KERNEL(smaller)(real a, real b) { return a < b ? a : b; }
+
+static inline real KERNEL(power_of_two)(real rounded) {
+    const real one = 1;
+    uint32_t bits, one_bits;
+    real power;
+    memcpy(&bits, &rounded, sizeof bits);
+    memcpy(&one_bits, &one, sizeof one_bits);
+    bits = (bits << 23) + one_bits;
+    memcpy(&power, &bits, sizeof power);
+    return power;
+}
+
+#include "kernels_impl.h"
+#undef vec
+#undef VEC_LANES
+#undef BLOCK_ROWS
+#undef BLOCK_VECTORS
+#undef TILE_PANELS
+#undef TILE_KEYS
+#undef KERNEL
+#undef REAL_BITS
+#undef vec_load
+#undef vec_store
+#undef vec_set1
+#undef vec_add
+#undef vec_sub
+#undef vec_mul
+#undef vec_div
+#undef vec_fma
+#undef vec_max
+#undef vec_min
+#undef vec_abs
+#undef vec_copysign
+#undef vec_if_less
+#undef vec_all_one
+#undef vec_power_of_two
+
+/* ---- double ---- */
+#define REAL_BITS 64
+#include "real.h"
+#define KERNEL(name) name##_scalar_f64
+#define vec real
+#define VEC_LANES 1
+#define BLOCK_ROWS 4
+#define BLOCK_VECTORS 4
+#define TILE_PANELS 4
+#define TILE_KEYS 32
+#define vec_load(from) (*(from))
+#define vec_store(to, x) (*(to) = (x))
+#define vec_set1(x) ((real)(x))
+#define vec_add(a, b) ((a) + (b))
+#define vec_sub(a, b) ((a) - (b))
+#define vec_mul(a, b) ((a) * (b))
+#define vec_div(a, b) ((a) / (b))
+#define vec_fma(a, b, c) ((a) * (b) + (c))
+#define vec_max(a, b) KERNEL(larger)(a, b)
+#define vec_min(a, b) KERNEL(smaller)(a, b)
+#define vec_abs(x) fabs(x)
+#define vec_copysign(size, sign) copysign(size, sign)
+#define vec_if_less(a, b, yes, no) ((a) < (b) ? (yes) : (no))
+#define vec_all_one(x) ((x) == (real)1)
+#define vec_power_of_two(rounded) KERNEL(power_of_two)(rounded)
+
+static inline real KERNEL(larger)(real a, real b) { return a > b ? a : b; }
+static inline real KERNEL(smaller)(real a, real b) { return a < b ? a : b; }
+
+static inline real KERNEL(power_of_two)(real rounded) {
+    const real one = 1;
+    uint64_t bits, one_bits;
+    real power;
+    memcpy(&bits, &rounded, sizeof bits);
+    memcpy(&one_bits, &one, sizeof one_bits);
+    bits = (bits << 52) + one_bits;
+    memcpy(&power, &bits, sizeof power);
+    return power;
+}
+
+#include "kernels_impl.h"
+

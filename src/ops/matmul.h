@@ -1,0 +1,23 @@
+/* Matrix product with a right-hand side that is packed once, as weights are.
+ * Blocked as in BLIS (Van Zee & van de Geijn 2015): panels of the left matrix
+ * are packed per block of rows, so that the kernel reads both sides in order. */
+#ifndef ATTN_OPS_MATMUL_H
+#define ATTN_OPS_MATMUL_H
+
+#include "parallel.h"
+#include "status.h"
+#include "tensor.h"
+
+/* Bytes of the packed form of a (depth x columns) matrix. */
+size_t attn_matmul_packed_size(enum attn_dtype dtype, ptrdiff_t depth, ptrdiff_t columns);
+
+/* packed: 64-byte aligned, of the size above; matrix: row-major (depth x columns) */
+void attn_matmul_pack(enum attn_dtype dtype, ptrdiff_t depth, ptrdiff_t columns,
+                      const void* matrix, void* packed);
+
+/* out (rows x columns) = x (rows x depth) packed + bias (columns, or NULL) */
+enum attn_status attn_matmul(const struct attn_context* context, enum attn_dtype dtype,
+                             ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t columns, const void* x,
+                             const void* packed, const void* bias, void* out);
+
+#endif

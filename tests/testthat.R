@@ -1,0 +1,4 @@
+library(testthat)
+library(attn)
+
+test_check("attn")

@@ -1,0 +1,169 @@
+test_that("properties tell how a layer is configured", {
+  mha <- layer_multi_head_attention(
+    num_heads = 2, key_dim = 3, value_dim = 5, dropout = 0.1, use_bias = FALSE,
+    output_shape = c(3, 2), attention_axes = -2, use_gate = TRUE, sliding_window = 4,
+    flash_attention = TRUE, seed = 7, name = "m", dtype = "float64", trainable = FALSE
+  )
+  expect_identical(mha$num_heads, 2L)
+  expect_identical(mha$key_dim, 3L)
+  expect_identical(mha$value_dim, 5L)
+  expect_identical(mha$dropout, 0.1)
+  expect_false(mha$use_bias)
+  expect_identical(mha$output_shape, c(3L, 2L))
+  expect_identical(mha$attention_axes, -2L)
+  expect_true(mha$use_gate)
+  expect_identical(mha$sliding_window, 4L)
+  expect_true(mha$flash_attention)
+  expect_identical(mha$seed, 7L)
+  expect_identical(mha$dtype, "float64")
+  expect_false(mha$trainable)
+  expect_true(mha$supports_masking)
+  expect_false(mha$built)
+  expect_s3_class(mha$kernel_initializer, "attn_initializer")
+  expect_null(mha$kernel_regularizer)
+  mha$build(c(1, 2, 4), c(1, 3, 4))
+  expect_identical(mha$attention_axes, 1L)
+  gqa <- layer_group_query_attention(
+    head_dim = 3, num_query_heads = 4, num_key_value_heads = 2
+  )
+  expect_identical(
+    list(gqa$head_dim, gqa$num_query_heads, gqa$num_key_value_heads), list(3L, 4L, 2L)
+  )
+  attention <- layer_attention(score_mode = "concat", dropout = 0.2)
+  expect_identical(list(attention$score_mode, attention$dropout), list("concat", 0.2))
+  expect_null(attention$scale)
+  expect_true(layer_additive_attention()$use_scale)
+})
+
+test_that("value_dim is the key_dim when not given", {
+  expect_identical(layer_multi_head_attention(num_heads = 1, key_dim = 6)$value_dim, 6L)
+})
+
+test_that("projections have kernel, bias and the objects that act on them", {
+  layer <- layer_multi_head_attention(
+    num_heads = 2, key_dim = 3, value_dim = 5, use_gate = TRUE,
+    kernel_constraint = constraint_maxnorm(0.5), bias_constraint = "non_neg"
+  )
+  expect_attn_error(layer$query_dense, "state")
+  layer$build(c(NA, 6, 4), c(NA, 6, 7), c(NA, 6, 8))
+  expect_identical(dim(layer$query_dense$kernel), c(4L, 2L, 3L))
+  expect_identical(dim(layer$key_dense$kernel), c(8L, 2L, 3L))
+  expect_identical(dim(layer$gate_dense$kernel), c(4L, 2L, 5L))
+  expect_identical(dim(layer$value_dense$bias), c(2L, 5L))
+  expect_identical(dim(layer$output_dense$bias), 4L)
+  expect_identical(layer$query_dense$kernel, layer$weights[["query/kernel"]])
+  # Constraints do not act on the first weights, but sit there ready to.
+  for (name in c("query_dense", "key_dense", "value_dense", "gate_dense", "output_dense")) {
+    dense <- layer[[name]]
+    projected <- dense$kernel_constraint(dense$kernel * 10)
+    expect_lte(max(sqrt(apply(projected^2, c(2, 3), sum))), 0.5 + 1e-6)
+    expect_identical(min(dense$bias_constraint(dense$bias - 1)), 0)
+  }
+  plain <- layer_multi_head_attention(num_heads = 1, key_dim = 2, use_bias = FALSE)
+  plain$build(c(1, 2, 3), c(1, 2, 3))
+  expect_null(plain$query_dense$bias)
+  expect_null(plain$gate_dense)
+})
+
+test_that("scale and concat_score_weight are the weights", {
+  layer <- layer_attention(use_scale = TRUE, score_mode = "concat")
+  expect_attn_error(layer$scale, "state")
+  layer$build(c(1, 2, 3), c(1, 2, 3))
+  expect_identical(layer$scale, 1)
+  expect_identical(layer$concat_score_weight, 1)
+  additive <- layer_additive_attention()
+  additive$build(c(1, 2, 3), c(1, 2, 4), c(1, 2, 3))
+  expect_identical(dim(additive$scale), 3L)
+})
+
+test_that("only trainable can be assigned", {
+  layer <- layer_multi_head_attention(num_heads = 1, key_dim = 2)
+  layer$build(c(1, 2, 3), c(1, 2, 3))
+  for (name in setdiff(names(layer), "trainable")) {
+    expect_attn_error(layer[[name]] <- 1, "read_only", name)
+  }
+  expect_attn_error(layer$foo <- 1, "read_only")
+  expect_attn_error(layer$trainable <- NA, "argument")
+  expect_length(layer$trainable_weights, 8)
+  expect_length(layer$non_trainable_weights, 0)
+  layer$trainable <- FALSE
+  expect_length(layer$trainable_weights, 0)
+  expect_identical(names(layer$non_trainable_weights), names(layer$weights))
+  expect_false(get_config(layer)$trainable)
+})
+
+test_that("unknown names are errors that suggest others", {
+  layer <- layer_attention()
+  expect_attn_error(layer$score_mod, "argument", "score_mode")
+  expect_attn_error(layer$num_heads, "argument")
+  expect_attn_error(layer[[1]], "argument")
+  expect_identical(layer[["dropout"]], 0)
+})
+
+test_that("names() and completion list what there is", {
+  layer <- layer_multi_head_attention(num_heads = 1, key_dim = 2)
+  layer$build(c(1, 2, 3), c(1, 2, 3))
+  for (name in names(layer)) {
+    expect_no_error(layer[[name]])
+  }
+  expect_identical(.DollarNames(layer, "^num_"), "num_heads")
+})
+
+test_that("compute_output_shape takes shapes in every form", {
+  layer <- layer_multi_head_attention(num_heads = 2, key_dim = 3, output_shape = c(6, 5))
+  expected <- c(NA, 4L, 6L, 5L)
+  expect_identical(layer$compute_output_shape(c(NA, 4, 8), c(NA, 3, 8)), expected)
+  expect_identical(layer$compute_output_shape(list(NULL, 4, 8), list(NULL, 3, 8)), expected)
+  expect_identical(layer$compute_output_shape(list(c(NA, 4, 8), c(NA, 3, 8))), expected)
+  expect_false(layer$built)
+  for (bad in list(NULL, "a", c(1, 2), c(1.5, 2, 3), c(-1, 2, 3), list(), TRUE, c(0, 2, 3))) {
+    expect_attn_error(layer$compute_output_shape(bad, c(NA, 3, 8)))
+    expect_attn_error(layer$compute_output_shape(c(NA, 3, 8), bad))
+  }
+  expect_attn_error(layer$compute_output_shape())
+})
+
+test_that("compute_output_spec gives symbols without building", {
+  layer <- layer_multi_head_attention(num_heads = 2, key_dim = 3, dtype = "float64")
+  spec <- layer$compute_output_spec(keras_input(c(5, 4)), keras_input(c(6, 4)))
+  expect_identical(dim(spec), c(NA, 5L, 4L))
+  expect_identical(spec$dtype, "float64")
+  both <- layer$compute_output_spec(
+    random_array(2, 5, 4), random_array(2, 6, 4),
+    return_attention_scores = TRUE
+  )
+  expect_identical(dim(both[[2]]), c(2L, 2L, 5L, 6L))
+  expect_false(layer$built)
+  attention <- layer_attention()
+  both <- attention$compute_output_spec(
+    list(keras_input(c(5, 4)), keras_input(c(6, 4))),
+    return_attention_scores = TRUE
+  )
+  expect_identical(dim(both[[2]]), c(NA, 5L, 6L))
+})
+
+test_that("compute_mask gives the output's mask, unchanged", {
+  x <- random_array(2, 3, 4)
+  mask <- matrix(c(1L, 0L), 2, 3)
+  attention <- layer_attention()
+  inputs <- list(x, x)
+  expect_null(attention$compute_mask(inputs))
+  expect_null(attention$compute_mask(inputs, list(NULL, mask)))
+  expect_identical(attention$compute_mask(inputs, list(mask, NULL)), mask)
+  expect_identical(attention$compute_mask(inputs, list(TRUE, TRUE)), TRUE)
+  expect_attn_error(attention$compute_mask(inputs, mask), "argument")
+  mha <- layer_multi_head_attention(num_heads = 1, key_dim = 2)
+  expect_null(mha$compute_mask(x))
+  expect_identical(mha$compute_mask(set_keras_mask(x, mask)), mask)
+  expect_identical(mha$compute_mask(x, mask), mask)
+})
+
+test_that("call() is the layer", {
+  x <- random_array(1, 3, 4)
+  for (layer in list(layer_attention(), layer_additive_attention())) {
+    expect_identical(layer$call(list(x, x)), layer(list(x, x)))
+  }
+  layer <- layer_multi_head_attention(num_heads = 1, key_dim = 2)
+  expect_identical(layer$call(x, x), layer(x, x))
+  expect_identical(formals(layer$call), formals(layer))
+})
