@@ -3,9 +3,17 @@
 # value; each returns the value in its canonical type or raises an
 # `attn_error_argument`.
 
+# One element without a class or dims. The class is looked at first: methods of
+# unknown classes are not called.
+is_scalar <- function(x, is_type) {
+  !is.object(x) && is_type(x) && length(x) == 1L && is.null(dim(x))
+}
+
+# A string that can be printed.
+is_string <- function(x) is_scalar(x, is.character) && !is.na(x) && validEnc(x)
+
 is_whole_number <- function(x) {
-  is.numeric(x) && !is.object(x) && length(x) == 1L && is.null(dim(x)) &&
-    is.finite(x) && x == trunc(x) && abs(x) <= .Machine$integer.max
+  is_scalar(x, is.numeric) && is.finite(x) && x == trunc(x) && abs(x) <= .Machine$integer.max
 }
 
 check_positive_int <- function(x, owner, argument, null_ok = FALSE) {
@@ -24,7 +32,7 @@ check_flag <- function(x, owner, argument, null_ok = FALSE) {
   if (null_ok && is.null(x)) {
     return(NULL)
   }
-  if (!is.logical(x) || length(x) != 1L || is.na(x) || is.object(x)) {
+  if (!is_scalar(x, is.logical) || is.na(x)) {
     abort_argument(owner, argument,
       if (null_ok) "TRUE, FALSE or NULL" else "TRUE or FALSE", x
     )
@@ -37,7 +45,7 @@ check_number <- function(x, owner, argument, min = -Inf, max = Inf, null_ok = FA
   if (null_ok && is.null(x)) {
     return(NULL)
   }
-  if (!is.numeric(x) || is.object(x) || length(x) != 1L || !is.finite(x) || x < min || x > max) {
+  if (!is_scalar(x, is.numeric) || !is.finite(x) || x < min || x > max) {
     range <- if (is.finite(min) && is.finite(max)) {
       sprintf("a number from %s to %s", format(min), format(max))
     } else if (is.finite(min)) {
@@ -54,8 +62,7 @@ check_string <- function(x, owner, argument, choices = NULL, null_ok = FALSE) {
   if (null_ok && is.null(x)) {
     return(NULL)
   }
-  if (!is.character(x) || length(x) != 1L || is.na(x) || is.object(x) ||
-    (!is.null(choices) && !(x %in% choices))) {
+  if (!is_string(x) || (!is.null(choices) && !(x %in% choices))) {
     expected <- if (is.null(choices)) {
       "a string"
     } else {
@@ -66,7 +73,7 @@ check_string <- function(x, owner, argument, choices = NULL, null_ok = FALSE) {
   if (is.null(choices) && !nzchar(x)) {
     abort_argument(owner, argument, "a non-empty string", x)
   }
-  x
+  as.character(x)
 }
 
 # A seed: NULL or a whole number (kept as integer, as it goes into the config).
@@ -91,12 +98,12 @@ check_no_unknown <- function(dots, known, owner) {
     shown <- ifelse(nzchar(unknown), paste0("`", unknown, "`"), "an unnamed value")
     attn_abort(
       sprintf(
-        "%s: unknown argument %s. Known here: %s.", owner,
-        paste(shown, collapse = ", "), paste0("`", known, "`", collapse = ", ")
+        "%s: unknown argument %s. Known here: %s.", owner, paste(shown, collapse = ", "),
+        if (length(known)) paste0("`", known, "`", collapse = ", ") else "none"
       ),
       "attn_error_argument",
       owner = owner, argument = unknown[1L],
-      expected = known, received = unknown
+      expected = if (length(known)) known else "no argument", received = unknown
     )
   }
   duplicated_names <- given[duplicated(given)]
@@ -109,4 +116,19 @@ check_no_unknown <- function(dots, known, owner) {
     )
   }
   invisible(dots)
+}
+
+# The values of `...`, none of them unknown, given twice or left empty as in f(x, ).
+check_dots <- function(owner, known, ...) {
+  given <- as.list(substitute(list(...)))[-1L]
+  check_no_unknown(given, known, owner)
+  list(...)
+}
+
+# For functions whose `...` is there only to say that there is no such argument.
+check_no_dots <- function(owner, ...) {
+  if (...length()) {
+    known <- setdiff(names(formals(sys.function(-1L))), "...")
+    check_no_unknown(as.list(substitute(list(...)))[-1L], known, owner)
+  }
 }

@@ -10,6 +10,7 @@
 #   attn_error_read_only  assignment to a property that cannot be assigned
 #   attn_error_config     a config or serialised object cannot be understood
 #   attn_error_memory     no memory for the call
+#   attn_error_internal   a check of the C code that R's own should have made unreachable
 attn_abort <- function(message, subclass, owner = NULL, argument = NULL,
                        expected = NULL, received = NULL, ...) {
   condition <- structure(
@@ -49,7 +50,26 @@ attn_warn <- function(message, subclass, owner = NULL, argument = NULL) {
 
 # Called from the C glue when the core reports a failure.
 abort_native <- function(kind, message) {
-  attn_abort(message, paste0("attn_error_", kind))
+  attn_abort(message, paste0("attn_error_", kind),
+    owner = "attn", argument = "call",
+    expected = switch(kind,
+      memory = "enough memory", state = "the native state of a layer",
+      "shapes that memory can address"
+    ),
+    received = message
+  )
+}
+
+# Errors that arise while `code` makes something of an argument are errors of that
+# argument.
+within_argument <- function(code, owner, argument) {
+  tryCatch(code, attn_error = function(error) {
+    attn_abort(
+      sprintf("%s: `%s`: %s", owner, argument, conditionMessage(error)), class(error)[1L],
+      owner = owner, argument = argument, expected = error$expected, received = error$received,
+      parent = error
+    )
+  })
 }
 
 format_shape <- function(shape) {
@@ -61,7 +81,8 @@ format_shape <- function(shape) {
   ), ")")
 }
 
-# One short line about any R object, for the "Received:" part of a message.
+# One short line about any R object, for the "Received:" part of a message. It must
+# work for whatever came, so it calls no methods of the object's class.
 describe_value <- function(value) {
   if (missing(value)) {
     return("nothing")
@@ -69,11 +90,8 @@ describe_value <- function(value) {
   if (is.null(value)) {
     return("NULL")
   }
-  if (is.factor(value)) {
-    return(sprintf("a factor of length %d", length(value)))
-  }
-  if (is.data.frame(value)) {
-    return(sprintf("a data frame of %d x %d", nrow(value), ncol(value)))
+  if (is.object(value)) {
+    return(describe_object(value))
   }
   if (is.function(value)) {
     return("a function")
@@ -85,23 +103,52 @@ describe_value <- function(value) {
     return("a language object")
   }
   kind <- if (is.list(value)) "list" else typeof(value)
-  shape <- dim(value)
-  if (!is.null(shape)) {
-    return(sprintf("%s %s array of dim %s", article(kind), kind, format_shape(shape)))
+  if (!is.null(dim(value))) {
+    return(sprintf("%s %s array of dim %s", article(kind), kind, format_shape(dim(value))))
   }
   if (is.atomic(value) && length(value) == 1L) {
-    shown <- if (is.character(value) && !is.na(value)) {
-      encodeString(substr(value, 1L, 60L), quote = "\"")
-    } else {
-      huge <- is.numeric(value) && isTRUE(abs(value) >= 1e15)
-      format(value, digits = 15, scientific = huge, trim = TRUE)
-    }
-    return(sprintf("%s (%s)", shown, kind))
+    return(sprintf("%s (%s)", describe_number_or_text(value), kind))
   }
-  if (is.atomic(value) && length(value) > 1L && length(value) <= 6L) {
-    return(sprintf("c(%s) (%s)", paste(format(value, trim = TRUE, digits = 6), collapse = ", "), kind))
+  if (is.atomic(value) && length(value) > 1L && length(value) <= 6L && !is.character(value)) {
+    shown <- paste(format(value, trim = TRUE, digits = 6), collapse = ", ")
+    return(sprintf("c(%s) (%s)", shown, kind))
   }
-  sprintf("%s of length %d", if (is.list(value)) "a list" else paste(article(kind), kind, "vector"), length(value))
+  if (!is.atomic(value) && !is.list(value)) {
+    return(sprintf("%s %s", article(kind), kind))
+  }
+  sprintf(
+    "%s of length %.0f", if (is.list(value)) "a list" else paste(article(kind), kind, "vector"),
+    length(value)
+  )
+}
+
+describe_object <- function(value) {
+  plain <- if (is.atomic(value) || is.list(value)) unclass(value)
+  if (is.factor(value)) {
+    return(sprintf("a factor of length %.0f", length(plain)))
+  }
+  if (is.data.frame(value)) {
+    return(sprintf("a data frame of %d x %d", .row_names_info(value, 2L), length(plain)))
+  }
+  if (is_keras_tensor(value)) {
+    return(sprintf("a symbolic tensor of shape %s", format_shape(dim(value))))
+  }
+  if (inherits(value, plain_classes) && is.numeric(plain)) {
+    return(describe_value(plain))
+  }
+  if (is.language(value)) {
+    return("a language object")
+  }
+  classes <- utils::head(class(value), 3L)
+  sprintf("an object of class %s", paste(encodeString(classes, quote = "\""), collapse = ", "))
+}
+
+describe_number_or_text <- function(value) {
+  if (!is.character(value) || is.na(value)) {
+    huge <- is.numeric(value) && isTRUE(abs(value) >= 1e15)
+    return(format(value, digits = 15, scientific = huge, trim = TRUE))
+  }
+  if (validEnc(value)) encodeString(substr(value, 1L, 60L), quote = "\"") else "invalid text"
 }
 
 article <- function(word) if (grepl("^[aeiou]", word)) "an" else "a"

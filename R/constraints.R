@@ -7,8 +7,9 @@ keras_epsilon <- 1e-7
 new_constraint <- function(class_name, config, owner, project) {
   force(owner)
   force(project)
-  fun <- function(w) {
-    if (missing(w) || !is.numeric(w) || is.object(w)) {
+  fun <- function(w, ...) {
+    check_no_dots(owner, ...)
+    if (missing(w) || is.object(w) || !is.numeric(w)) {
       abort_argument(owner, "w", "a numeric array", w)
     }
     project(w)
@@ -60,15 +61,13 @@ axis_to_keras <- function(axis, owner) {
   if (is.null(axis)) {
     return(NULL)
   }
-  fits <- is.numeric(axis) && !is.object(axis) && length(axis) > 0L &&
-    all(is.finite(axis)) && all(axis == trunc(axis)) && all(abs(axis) < 2^30) &&
-    all(axis != 0) && !anyDuplicated(axis)
-  if (!fits) {
+  axes <- if (!is.list(axis)) whole_numbers(axis)
+  if (!length(axes) || any(axes == 0L) || anyDuplicated(axes)) {
     abort_argument(owner, "axis",
       "one or several different whole numbers, counted from 1 or from the end as -1", axis
     )
   }
-  axis <- as.integer(ifelse(axis > 0, axis - 1, axis))
+  axis <- ifelse(axes > 0L, axes - 1L, axes)
   if (length(axis) == 1L) axis else as.list(axis)
 }
 
@@ -79,17 +78,13 @@ axis_from_keras <- function(axis) {
 
 # The axis of a config, checked. A list of one stays a list of one, as in Keras.
 check_keras_axis <- function(axis, owner) {
-  flat <- if (is.list(axis)) unlist(axis) else axis
-  if (is.null(flat)) {
-    return(NULL)
-  }
-  fits <- is.numeric(flat) && !is.object(flat) && length(flat) == length(axis) &&
-    all(is.finite(flat)) && all(flat == trunc(flat)) && all(abs(flat) < 2^30) &&
-    !anyDuplicated(flat)
-  if (!fits) {
+  flat <- whole_numbers(axis)
+  if (is.null(flat) || anyDuplicated(flat)) {
     abort_argument(owner, "axis", "one or several different whole numbers", axis)
   }
-  flat <- as.integer(flat)
+  if (!length(flat)) {
+    return(NULL)
+  }
   if (is.list(axis) || length(flat) > 1L) as.list(flat) else flat
 }
 
@@ -127,6 +122,7 @@ check_bound <- function(x, owner, argument, min = 0) {
 #'   from the end as -1, -2 and so on. `NULL` takes the whole weight as one
 #'   vector. (The config has them counted from 0, as Keras does.) For a kernel of
 #'   shape `(inputs, ...)` the default constrains the weights into each output.
+#' @param ... Not used; anything here is an error.
 #' @return A constraint: a function of class `attn_constraint` that takes a
 #'   numeric array and returns one of the same shape.
 #' @section Errors: `attn_error_argument` when an argument is not of the kind
@@ -139,7 +135,8 @@ check_bound <- function(x, owner, argument, min = 0) {
 #' constraint_unitnorm(axis = 2)(w)
 #' constraint_nonneg()(c(-1, 2))
 #' @export
-constraint_maxnorm <- function(max_value = 2L, axis = 1L) {
+constraint_maxnorm <- function(max_value = 2L, axis = 1L, ...) {
+  check_no_dots("constraint_maxnorm()", ...)
   new_max_norm(max_value, axis_to_keras(axis, "constraint_maxnorm()"))
 }
 
@@ -152,7 +149,8 @@ new_max_norm <- function(max_value, keras_axis) {
 
 #' @rdname constraint_maxnorm
 #' @export
-constraint_minmaxnorm <- function(min_value = 0, max_value = 1, rate = 1, axis = 1L) {
+constraint_minmaxnorm <- function(min_value = 0, max_value = 1, rate = 1, axis = 1L, ...) {
+  check_no_dots("constraint_minmaxnorm()", ...)
   new_min_max_norm(min_value, max_value, rate, axis_to_keras(axis, "constraint_minmaxnorm()"))
 }
 
@@ -160,7 +158,7 @@ new_min_max_norm <- function(min_value, max_value, rate, keras_axis) {
   owner <- "constraint_minmaxnorm()"
   min_value <- check_bound(min_value, owner, "min_value")
   max_value <- check_bound(max_value, owner, "max_value", min = min_value)
-  check_number(rate, owner, "rate", min = 0, max = 1)
+  rate <- check_number(rate, owner, "rate", min = 0, max = 1)
   config <- list(min_value = min_value, max_value = max_value, rate = rate, axis = keras_axis)
   new_norm_constraint("MinMaxNorm", config, owner, function(norms) {
     rate * pmin(pmax(norms, min_value), max_value) + (1 - rate) * norms
@@ -169,7 +167,8 @@ new_min_max_norm <- function(min_value, max_value, rate, keras_axis) {
 
 #' @rdname constraint_maxnorm
 #' @export
-constraint_nonneg <- function() {
+constraint_nonneg <- function(...) {
+  check_no_dots("constraint_nonneg()", ...)
   new_constraint("NonNeg", list(), "constraint_nonneg()", function(w) {
     w[!is.na(w) & w < 0] <- 0
     w
@@ -178,7 +177,8 @@ constraint_nonneg <- function() {
 
 #' @rdname constraint_maxnorm
 #' @export
-constraint_unitnorm <- function(axis = 1L) {
+constraint_unitnorm <- function(axis = 1L, ...) {
+  check_no_dots("constraint_unitnorm()", ...)
   new_unit_norm(axis_to_keras(axis, "constraint_unitnorm()"))
 }
 

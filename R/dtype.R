@@ -18,6 +18,7 @@ dtype_state$floatx <- "float32"
 #' quantized policies are not available.
 #'
 #' @param value `"float32"` or `"float64"`.
+#' @param ... Not used; anything here is an error.
 #' @return `config_floatx()`: a string. `config_set_floatx()`: the value it
 #'   replaced, invisibly, so that it can be put back.
 #' @section Errors: An error of class `attn_error_argument` when `value` is
@@ -29,23 +30,25 @@ dtype_state$floatx <- "float32"
 #' config_floatx()
 #' config_set_floatx(old)
 #' @export
-config_floatx <- function() {
+config_floatx <- function(...) {
+  check_no_dots("config_floatx()", ...)
   dtype_state$floatx
 }
 
 #' @rdname config_floatx
 #' @export
-config_set_floatx <- function(value) {
+config_set_floatx <- function(value, ...) {
+  check_no_dots("config_set_floatx()", ...)
   if (missing(value) || !is_known_dtype(value)) {
     abort_dtype("config_set_floatx()", "value", value)
   }
   old <- dtype_state$floatx
-  dtype_state$floatx <- value
+  dtype_state$floatx <- as.character(value)
   invisible(old)
 }
 
 is_known_dtype <- function(x) {
-  is.character(x) && length(x) == 1L && !is.object(x) && is.null(dim(x)) && x %in% known_dtypes
+  is_string(x) && x %in% known_dtypes
 }
 
 # NULL, a name or a serialized policy -> the name.

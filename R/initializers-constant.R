@@ -24,6 +24,7 @@
 #' @param value A number, or an array (or vector) that is recycled by the rules
 #'   of broadcasting: its dims are compared with the weight's from the last one
 #'   backwards, and each must be equal or 1.
+#' @param ... Not used; anything here is an error.
 #' @return An initializer: a function of class `attn_initializer`.
 #' @section Errors: `attn_error_argument` when an argument is not of the kind
 #'   described; `attn_error_shape` when `value` cannot be broadcast to the shape
@@ -34,7 +35,8 @@
 #' initializer_constant(0.5)(4)
 #' initializer_constant(c(1, 2, 3))(c(2, 3))
 #' @export
-initializer_zeros <- function() {
+initializer_zeros <- function(...) {
+  check_no_dots("initializer_zeros()", ...)
   new_initializer("Zeros", list(), "initializer_zeros()", function(shape, ...) {
     rep(0, prod(shape))
   })
@@ -42,7 +44,8 @@ initializer_zeros <- function() {
 
 #' @rdname initializer_zeros
 #' @export
-initializer_ones <- function() {
+initializer_ones <- function(...) {
+  check_no_dots("initializer_ones()", ...)
   new_initializer("Ones", list(), "initializer_ones()", function(shape, ...) {
     rep(1, prod(shape))
   })
@@ -50,10 +53,11 @@ initializer_ones <- function() {
 
 #' @rdname initializer_zeros
 #' @export
-initializer_constant <- function(value = 0) {
+initializer_constant <- function(value = 0, ...) {
   owner <- "initializer_constant()"
-  plain <- is.numeric(value) && !is.object(value)
-  if (!plain || !length(value) || !all(is.finite(value))) {
+  check_no_dots(owner, ...)
+  plain <- !is.object(value) && is.numeric(value)
+  if (!plain || !length(value) || !is.finite(min(value)) || !is.finite(max(value))) {
     abort_argument(owner, "value", "a finite number or an array of them", value)
   }
   force(value)
@@ -128,6 +132,7 @@ nested_list_to_array <- function(x) {
 #'
 #' @inheritSection initializer_zeros Calling an initializer
 #' @param gain A number by which the identity matrix is multiplied.
+#' @param ... Not used; anything here is an error.
 #' @return An initializer: a function of class `attn_initializer`.
 #' @section Errors: `attn_error_argument` when `gain` is not a finite number;
 #'   `attn_error_shape` when it is called for a shape that has not two dims.
@@ -135,8 +140,9 @@ nested_list_to_array <- function(x) {
 #' @examples
 #' initializer_identity()(c(3, 3))
 #' @export
-initializer_identity <- function(gain = 1) {
+initializer_identity <- function(gain = 1, ...) {
   owner <- "initializer_identity()"
+  check_no_dots(owner, ...)
   gain <- check_number(gain, owner, "gain")
   # Keras leaves the gain out of the config. It is kept here when it matters, so
   # that an object made from the config is the same object.
@@ -166,6 +172,7 @@ initializer_identity <- function(gain = 1) {
 #'   nothing.
 #' @param periodic `TRUE` for the periodic form of a named window, `FALSE` for
 #'   the symmetric one.
+#' @param ... Not used; anything here is an error.
 #' @return An initializer: a function of class `attn_initializer`.
 #' @section Errors: `attn_error_argument` when an argument is not of the kind
 #'   described; `attn_error_shape` when the shape asked for is not `(T, 1, F)`
@@ -177,13 +184,14 @@ initializer_identity <- function(gain = 1) {
 #' initializer_stft("imag")(c(8, 1, 3))
 #' @export
 initializer_stft <- function(side = "real", window = "hann", scaling = "density",
-                             periodic = FALSE) {
+                             periodic = FALSE, ...) {
   owner <- "initializer_stft()"
-  check_string(side, owner, "side", choices = c("real", "imag"))
-  check_string(scaling, owner, "scaling", choices = c("density", "spectrum"), null_ok = TRUE)
-  check_flag(periodic, owner, "periodic")
-  if (is.character(window) || !(is.null(window) || is_finite_vector(window))) {
-    check_string(window, owner, "window", choices = names(window_functions))
+  check_no_dots(owner, ...)
+  side <- check_string(side, owner, "side", choices = c("real", "imag"))
+  scaling <- check_string(scaling, owner, "scaling", c("density", "spectrum"), null_ok = TRUE)
+  periodic <- check_flag(periodic, owner, "periodic")
+  if (!is.null(window) && !is_finite_vector(window)) {
+    window <- check_string(window, owner, "window", choices = names(window_functions))
   }
   config <- list(side = side, window = window, periodic = periodic, scaling = scaling)
   new_initializer("STFT", config, owner, function(shape, ...) {
@@ -198,7 +206,8 @@ initializer_stft <- function(side = "real", window = "hann", scaling = "density"
 }
 
 is_finite_vector <- function(x) {
-  is.numeric(x) && !is.object(x) && length(dim(x)) < 2L && all(is.finite(x))
+  !is.object(x) && is.numeric(x) && length(dim(x)) < 2L && length(x) > 0L &&
+    is.finite(min(x)) && is.finite(max(x))
 }
 
 # The scaled window, a number for each of `n` points in time.

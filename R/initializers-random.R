@@ -28,6 +28,7 @@ new_random_initializer <- function(class_name, config, owner, draw) {
 #' @param stddev Its standard deviation (before it is cut off), at least 0.
 #' @param minval,maxval The range of the uniform distribution.
 #' @param seed A whole number, or `NULL`.
+#' @param ... Not used; anything here is an error.
 #' @return An initializer: a function of class `attn_initializer`.
 #' @section Errors: `attn_error_argument` when an argument is not of the kind
 #'   described, or `maxval` is less than `minval`.
@@ -39,8 +40,9 @@ new_random_initializer <- function(class_name, config, owner, draw) {
 #' range(initializer_truncated_normal()(10000))
 #' range(initializer_random_uniform(0, 10)(10000))
 #' @export
-initializer_random_normal <- function(mean = 0, stddev = 0.05, seed = NULL) {
+initializer_random_normal <- function(mean = 0, stddev = 0.05, seed = NULL, ...) {
   owner <- "initializer_random_normal()"
+  check_no_dots(owner, ...)
   mean <- check_number(mean, owner, "mean")
   stddev <- check_number(stddev, owner, "stddev", min = 0)
   seed <- check_seed(seed, owner)
@@ -52,8 +54,9 @@ initializer_random_normal <- function(mean = 0, stddev = 0.05, seed = NULL) {
 
 #' @rdname initializer_random_normal
 #' @export
-initializer_truncated_normal <- function(mean = 0, stddev = 0.05, seed = NULL) {
+initializer_truncated_normal <- function(mean = 0, stddev = 0.05, seed = NULL, ...) {
   owner <- "initializer_truncated_normal()"
+  check_no_dots(owner, ...)
   mean <- check_number(mean, owner, "mean")
   stddev <- check_number(stddev, owner, "stddev", min = 0)
   seed <- check_seed(seed, owner)
@@ -65,8 +68,9 @@ initializer_truncated_normal <- function(mean = 0, stddev = 0.05, seed = NULL) {
 
 #' @rdname initializer_random_normal
 #' @export
-initializer_random_uniform <- function(minval = -0.05, maxval = 0.05, seed = NULL) {
+initializer_random_uniform <- function(minval = -0.05, maxval = 0.05, seed = NULL, ...) {
   owner <- "initializer_random_uniform()"
+  check_no_dots(owner, ...)
   minval <- check_number(minval, owner, "minval")
   maxval <- check_number(maxval, owner, "maxval", min = minval)
   seed <- check_seed(seed, owner)
@@ -162,6 +166,7 @@ new_scaled_initializer <- function(class_name, seed, input_axes = NULL, output_a
 #' @inheritSection initializer_random_normal Seeds
 #' @inheritSection initializer_zeros Calling an initializer
 #' @param seed A whole number, or `NULL`.
+#' @param ... Not used; anything here is an error.
 #' @return An initializer: a function of class `attn_initializer`.
 #' @section Errors: `attn_error_argument` when `seed` is not a whole number or
 #'   `NULL`.
@@ -181,37 +186,43 @@ new_scaled_initializer <- function(class_name, seed, input_axes = NULL, output_a
 #' kernel <- initializer_glorot_uniform()(c(16, 2, 4), input_axes = 0, output_axes = c(1, 2))
 #' max(abs(kernel)) <= sqrt(6 / (16 + 8))
 #' @export
-initializer_glorot_uniform <- function(seed = NULL) {
+initializer_glorot_uniform <- function(seed = NULL, ...) {
+  check_no_dots("initializer_glorot_uniform()", ...)
   new_scaled_initializer("GlorotUniform", seed)
 }
 
 #' @rdname initializer_glorot_uniform
 #' @export
-initializer_glorot_normal <- function(seed = NULL) {
+initializer_glorot_normal <- function(seed = NULL, ...) {
+  check_no_dots("initializer_glorot_normal()", ...)
   new_scaled_initializer("GlorotNormal", seed)
 }
 
 #' @rdname initializer_glorot_uniform
 #' @export
-initializer_he_uniform <- function(seed = NULL) {
+initializer_he_uniform <- function(seed = NULL, ...) {
+  check_no_dots("initializer_he_uniform()", ...)
   new_scaled_initializer("HeUniform", seed)
 }
 
 #' @rdname initializer_glorot_uniform
 #' @export
-initializer_he_normal <- function(seed = NULL) {
+initializer_he_normal <- function(seed = NULL, ...) {
+  check_no_dots("initializer_he_normal()", ...)
   new_scaled_initializer("HeNormal", seed)
 }
 
 #' @rdname initializer_glorot_uniform
 #' @export
-initializer_lecun_uniform <- function(seed = NULL) {
+initializer_lecun_uniform <- function(seed = NULL, ...) {
+  check_no_dots("initializer_lecun_uniform()", ...)
   new_scaled_initializer("LecunUniform", seed)
 }
 
 #' @rdname initializer_glorot_uniform
 #' @export
-initializer_lecun_normal <- function(seed = NULL) {
+initializer_lecun_normal <- function(seed = NULL, ...) {
+  check_no_dots("initializer_lecun_normal()", ...)
   new_scaled_initializer("LecunNormal", seed)
 }
 
@@ -230,6 +241,7 @@ initializer_lecun_normal <- function(seed = NULL) {
 #'   normal, cut off at two standard deviations, with the stated variance after
 #'   that; `"untruncated_normal"`; or `"uniform"`. Case does not matter.
 #' @param seed A whole number, or `NULL`.
+#' @param ... Not used; anything here is an error.
 #' @return An initializer: a function of class `attn_initializer`.
 #' @section Errors: `attn_error_argument` when an argument is not of the kind
 #'   described.
@@ -239,17 +251,19 @@ initializer_lecun_normal <- function(seed = NULL) {
 #' var(as.vector(init(c(100, 50)))) # close to 2 / 50
 #' @export
 initializer_variance_scaling <- function(scale = 1, mode = "fan_in",
-                                         distribution = "truncated_normal", seed = NULL) {
+                                         distribution = "truncated_normal", seed = NULL, ...) {
+  check_no_dots("initializer_variance_scaling()", ...)
   new_variance_scaling(scale, mode, distribution, seed)
 }
 
 new_variance_scaling <- function(scale, mode, distribution, seed,
                                  input_axes = NULL, output_axes = NULL) {
   owner <- "initializer_variance_scaling()"
-  if (check_number(scale, owner, "scale") <= 0) {
+  scale <- check_number(scale, owner, "scale")
+  if (scale <= 0) {
     abort_argument(owner, "scale", "a positive number", scale)
   }
-  check_string(mode, owner, "mode", choices = c("fan_in", "fan_out", "fan_avg"))
+  mode <- check_string(mode, owner, "mode", choices = c("fan_in", "fan_out", "fan_avg"))
   distribution <- check_distribution(distribution, owner)
   seed <- check_seed(seed, owner)
   config <- list(
@@ -263,10 +277,10 @@ new_variance_scaling <- function(scale, mode, distribution, seed,
 
 check_distribution <- function(distribution, owner) {
   choices <- c("truncated_normal", "untruncated_normal", "uniform", "normal")
-  if (is.character(distribution) && !is.object(distribution)) {
+  if (is_string(distribution)) {
     distribution <- tolower(distribution)
   }
-  check_string(distribution, owner, "distribution", choices = choices)
+  distribution <- check_string(distribution, owner, "distribution", choices = choices)
   if (distribution == "normal") "truncated_normal" else distribution
 }
 
@@ -282,6 +296,7 @@ check_distribution <- function(distribution, owner) {
 #' @inheritSection initializer_zeros Calling an initializer
 #' @param gain A number by which the matrix is multiplied.
 #' @param seed A whole number, or `NULL`.
+#' @param ... Not used; anything here is an error.
 #' @return An initializer: a function of class `attn_initializer`.
 #' @section Errors: `attn_error_argument` when an argument is not of the kind
 #'   described; `attn_error_shape` when it is called for a shape of less than two
@@ -293,8 +308,9 @@ check_distribution <- function(distribution, owner) {
 #' w <- initializer_orthogonal(seed = 1)(c(4, 3), dtype = "float64")
 #' round(crossprod(w), 12)
 #' @export
-initializer_orthogonal <- function(gain = 1, seed = NULL) {
+initializer_orthogonal <- function(gain = 1, seed = NULL, ...) {
   owner <- "initializer_orthogonal()"
+  check_no_dots(owner, ...)
   gain <- check_number(gain, owner, "gain")
   seed <- check_seed(seed, owner)
   new_initializer("Orthogonal", list(seed = seed, gain = gain), owner, function(shape, ...) {

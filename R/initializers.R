@@ -8,7 +8,8 @@
 new_initializer <- function(class_name, config, owner, generate) {
   force(owner)
   force(generate)
-  fun <- function(shape, dtype = NULL, input_axes = NULL, output_axes = NULL) {
+  fun <- function(shape, dtype = NULL, input_axes = NULL, output_axes = NULL, ...) {
+    check_no_dots(owner, ...)
     shape <- check_weight_shape(if (missing(shape)) NULL else shape, owner)
     dtype <- as_dtype(dtype, owner)
     input_axes <- check_kernel_axes(input_axes, length(shape), owner, "input_axes")
@@ -33,19 +34,14 @@ from_row_major <- function(values, shape) {
 most_elements <- 2^48
 
 check_weight_shape <- function(shape, owner, argument = "shape") {
-  expected <- "a vector of whole numbers (the dims; integer(0) for a single number)"
-  sizes <- if (is.list(shape) && !is.data.frame(shape)) unlist(unclass(shape)) else shape
-  if (is.list(shape) && length(sizes) != length(shape)) {
-    abort_argument(owner, argument, expected, shape)
-  }
-  if (is.null(sizes) && is.list(shape)) {
-    return(integer())
-  }
-  whole <- is.numeric(sizes) && !is.object(sizes) &&
-    all(is.finite(sizes)) && all(sizes == trunc(sizes)) &&
-    all(sizes >= 0 & sizes <= .Machine$integer.max)
-  if (!whole) {
-    abort_argument(owner, argument, expected, shape)
+  sizes <- if (!is.null(shape)) whole_numbers(shape)
+  if (is.null(sizes) || any(sizes < 0)) {
+    abort_argument(owner, argument,
+      sprintf(
+        "at most %d whole numbers (the dims; integer(0) for a single number)", most_dims
+      ),
+      shape
+    )
   }
   if (prod(sizes) > most_elements) {
     abort_argument(owner, argument, "a shape of an array that fits in memory", shape)
@@ -58,12 +54,11 @@ check_kernel_axes <- function(axes, rank, owner, argument) {
   if (is.null(axes)) {
     return(NULL)
   }
-  axes <- if (is.list(axes)) unlist(axes) else axes
-  fits <- is.numeric(axes) && !is.object(axes) && length(axes) > 0L &&
-    all(is.finite(axes)) && all(axes == trunc(axes)) && all(axes >= -rank & axes < rank)
-  if (!fits) {
+  given <- axes
+  axes <- whole_numbers(given)
+  if (!length(axes) || any(axes < -rank | axes >= rank)) {
     abort_argument(owner, argument,
-      sprintf("NULL or axes of an array of rank %d, counted from 0", rank), axes
+      sprintf("NULL or axes of an array of rank %d, counted from 0", rank), given
     )
   }
   axes <- ifelse(axes < 0, axes + rank, axes)
@@ -171,11 +166,8 @@ initializer_kind <- function() {
 
 # What a user may give as an initializer -> an object, a plain function or NULL.
 as_initializer <- function(x, owner, argument = "initializer") {
-  if (is.array(x) && is.numeric(x) && !is.object(x)) {
-    if (!all(is.finite(x))) {
-      abort_argument(owner, argument, "an array of finite numbers", x)
-    }
-    return(initializer_constant(x))
+  if (!is.object(x) && is.numeric(x) && is.array(x)) {
+    return(within_argument(initializer_constant(x), owner, argument))
   }
   as_keras_object(x, initializer_kind(), owner, argument)
 }

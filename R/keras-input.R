@@ -31,6 +31,7 @@ tensor_dtypes <- c(
 #' @param name A name; by default one is made (`"keras_tensor"`, `"keras_tensor_1"`).
 #' @param tensor A symbolic tensor, which is returned as it is.
 #' @param optional Whether a model may be called without this input.
+#' @param ... Not used; anything here is an error.
 #' @return A symbolic tensor of class `keras_tensor`.
 #' @section Errors:
 #' `attn_error_argument` when an argument has another type or value than said, or
@@ -47,8 +48,9 @@ tensor_dtypes <- c(
 #' @export
 keras_input <- function(shape = NULL, batch_size = NULL, dtype = NULL, sparse = NULL,
                         ragged = NULL, batch_shape = NULL, name = NULL, tensor = NULL,
-                        optional = FALSE) {
+                        optional = FALSE, ...) {
   owner <- "keras_input()"
+  check_no_dots(owner, ...)
   check_dense(sparse, owner, "sparse")
   check_dense(ragged, owner, "ragged")
   optional <- check_flag(optional, owner, "optional")
@@ -65,7 +67,7 @@ keras_input <- function(shape = NULL, batch_size = NULL, dtype = NULL, sparse = 
 }
 
 check_dense <- function(x, owner, argument) {
-  if (!is.null(x) && !isFALSE(x)) {
+  if (!is.null(x) && !(is_scalar(x, is.logical) && isFALSE(x))) {
     abort_argument(owner, argument, "NULL or FALSE (only dense arrays are available)", x)
   }
 }
@@ -105,14 +107,11 @@ input_shape <- function(shape, batch_size, batch_shape, owner) {
 # integer vector with NA.
 as_partial_shape <- function(x, owner, argument) {
   expected <- "a vector of positive whole numbers, NA where a size is unknown"
-  sizes <- x
-  if (is.list(x) && !is.object(x) && all(lengths(x) <= 1L)) {
-    sizes <- lapply(x, function(size) if (is.null(size)) NA else size)
-    sizes <- if (all(vapply(sizes, is.atomic, NA))) unlist(sizes) else x
-    sizes <- if (is.null(sizes)) integer() else sizes
+  if (is.object(x) || length(x) > most_dims || length(dim(x)) > 1L) {
+    abort_argument(owner, argument, expected, x)
   }
-  usable <- (is.numeric(sizes) || (is.logical(sizes) && all(is.na(sizes)))) &&
-    !is.object(sizes) && (is.null(dim(sizes)) || length(dim(sizes)) == 1L)
+  sizes <- if (is.list(x)) unlist_sizes(x) else x
+  usable <- is.numeric(sizes) || (is.logical(sizes) && all(is.na(sizes)))
   known <- if (usable) sizes[!is.na(sizes)]
   whole <- usable && !any(is.nan(sizes)) && all(known == trunc(known)) &&
     all(known >= 1 & known <= .Machine$integer.max)
@@ -120,6 +119,18 @@ as_partial_shape <- function(x, owner, argument) {
     abort_argument(owner, argument, expected, x)
   }
   as.integer(sizes)
+}
+
+# A list of single values or NULLs -> a vector, NULLs as NA; other lists stay lists.
+unlist_sizes <- function(x) {
+  is_size <- vapply(x, function(size) {
+    is.null(size) || is_scalar(size, is.numeric) || (is_scalar(size, is.logical) && is.na(size))
+  }, NA)
+  if (!all(is_size)) {
+    return(x)
+  }
+  sizes <- unlist(lapply(x, function(size) if (is.null(size)) NA else size))
+  if (is.null(sizes)) integer() else sizes
 }
 
 # `node` is shared by all outputs of one call: list(layer, inputs, arguments).
@@ -139,9 +150,26 @@ new_keras_tensor <- function(shape, dtype, name = NULL, optional = FALSE,
   structure(list(state), class = "keras_tensor")
 }
 
-is_keras_tensor <- function(x) inherits(x, "keras_tensor")
+# The class alone does not make a tensor: only the locked state does.
+is_keras_tensor <- function(x) {
+  if (!inherits(x, "keras_tensor") || !is.list(x)) {
+    return(FALSE)
+  }
+  fields <- unclass(x)
+  length(fields) == 1L && is.environment(fields[[1L]]) &&
+    environmentIsLocked(fields[[1L]]) && is.integer(fields[[1L]][["shape"]])
+}
 
-tensor_state <- function(x) unclass(x)[[1L]]
+tensor_state <- function(x) {
+  if (!is_keras_tensor(x)) {
+    attn_abort(
+      "keras_tensor: `x` has the class of a symbolic tensor, but is none.", "attn_error_state",
+      owner = "keras_tensor", argument = "x", expected = "a symbolic tensor",
+      received = typeof(x)
+    )
+  }
+  unclass(x)[[1L]]
+}
 
 tensor_fields <- c(
   "shape", "dtype", "name", "sparse", "ragged", "optional", "ndim", "node", "index"
@@ -163,7 +191,7 @@ tensor_fields <- c(
 
 #' @export
 `[[.keras_tensor` <- function(x, i, ...) {
-  if (is.character(i) && length(i) == 1L) {
+  if (!missing(i) && is_string(i)) {
     return(`$.keras_tensor`(x, i))
   }
   abort_argument("keras_tensor", "i", "the name of a field", i)
@@ -173,7 +201,8 @@ tensor_fields <- c(
 `[.keras_tensor` <- function(x, ...) {
   attn_abort(
     "keras_tensor: a symbolic tensor has no elements to take.", "attn_error_argument",
-    owner = "keras_tensor", argument = "x", expected = "an array", received = format(x)
+    owner = "keras_tensor", argument = "x", expected = "an array",
+    received = "a symbolic tensor"
   )
 }
 
@@ -189,7 +218,7 @@ tensor_fields <- c(
 
 #' @export
 `[[<-.keras_tensor` <- function(x, i, ..., value) {
-  `$<-.keras_tensor`(x, as.character(i)[1L], value)
+  `$<-.keras_tensor`(x, if (!missing(i) && is_string(i)) i else "...", value)
 }
 
 # Tensors that are combined are a list of tensors.

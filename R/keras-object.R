@@ -80,7 +80,7 @@ str.attn_object <- function(object, ...) {
 }
 
 #' @export
-get_config.attn_object <- function(object) {
+get_config.attn_object <- function(object, ...) {
   attr(object, "config")
 }
 
@@ -119,18 +119,18 @@ object_serialize <- function(object, owner = "get_config()", argument = "object"
 #   constructors  the exported functions, which may stand for their default object
 #   also          what else is accepted, for the message
 as_keras_object <- function(x, kind, owner, argument) {
-  if (is.null(x) || inherits(x, paste0("attn_", kind$name))) {
+  if (is.null(x) || (is.function(x) && inherits(x, paste0("attn_", kind$name)))) {
     return(x)
   }
-  if (is.function(x) && !inherits(x, "attn_object")) {
+  if (is.function(x) && !inherits(x, c("attn_object", "attn_layer"))) {
     is_constructor <- vapply(kind$constructors, identical, NA, x)
     return(if (any(is_constructor)) x() else x)
   }
-  if (is.character(x) && length(x) == 1L && !is.na(x) && !is.object(x)) {
+  if (is_string(x)) {
     return(build_keras_object(x, empty_config(), x, kind, owner, argument))
   }
   class_name <- if (is.list(x) && !is.object(x)) x[["class_name"]]
-  if (is.character(class_name) && length(class_name) == 1L && !is.na(class_name)) {
+  if (is_string(class_name)) {
     return(build_keras_object(class_name, x[["config"]], x, kind, owner, argument))
   }
   abort_keras_object(x, kind, owner, argument)
@@ -145,7 +145,7 @@ build_keras_object <- function(name, config, given, kind, owner, argument) {
   }
   build <- kind$builders[[name]]
   check_object_config(config, formals(build), name, owner, argument)
-  do.call(build, as.list(config))
+  within_argument(do.call(build, as.list(config), quote = TRUE), owner, argument)
 }
 
 check_object_config <- function(config, parameters, class_name, owner, argument) {
@@ -192,9 +192,10 @@ abort_object_config <- function(class_name, expected, received, owner, argument)
 }
 
 abort_keras_object <- function(x, kind, owner, argument) {
-  received <- if (is.list(x) && is.character(x[["class_name"]])) {
-    sprintf("a config of class %s", encodeString(x[["class_name"]][1L], quote = "\""))
-  } else if (inherits(x, "attn_object")) {
+  class_name <- if (is.list(x) && !is.object(x)) x[["class_name"]]
+  received <- if (is_string(class_name)) {
+    sprintf("a config of class %s", encodeString(class_name, quote = "\""))
+  } else if (is.function(x) && inherits(x, "attn_object")) {
     format(x)
   } else {
     describe_value(x)

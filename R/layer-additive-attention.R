@@ -46,8 +46,8 @@
 #' @export
 layer_additive_attention <- function(object, use_scale = TRUE, dropout = 0, ...) {
   owner <- "layer_additive_attention()"
-  dots <- check_no_unknown(
-    list(...), c("seed", layer_dots, "activity_regularizer", "score_mode"), owner
+  dots <- check_dots(
+    owner, c("seed", layer_dots, "activity_regularizer", "score_mode"), ...
   )
   seed <- check_seed(dots[["seed"]], owner)
   if (!is.null(dots[["score_mode"]])) {

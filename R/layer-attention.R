@@ -72,7 +72,7 @@
 layer_attention <- function(object, use_scale = FALSE, score_mode = "dot", dropout = 0,
                             seed = NULL, ...) {
   owner <- "layer_attention()"
-  dots <- check_no_unknown(list(...), c(layer_dots, "activity_regularizer"), owner)
+  dots <- check_dots(owner, c(layer_dots, "activity_regularizer"), ...)
   seed <- check_seed(seed, owner)
   config <- list(
     use_scale = check_flag(use_scale, owner, "use_scale"),
@@ -88,17 +88,13 @@ layer_attention <- function(object, use_scale = FALSE, score_mode = "dot", dropo
   if (missing(object) || is.null(object)) layer else compose_layer(object, layer)
 }
 
-scores_call_arguments <- c(
-  "inputs", "mask", "training", "return_attention_scores", "use_causal_mask"
-)
-
 # The function that is the layer, for both layers without projections.
 scores_function <- function(self) {
   force(self)
   function(inputs, mask = NULL, training = FALSE, return_attention_scores = FALSE,
            use_causal_mask = FALSE, ...) {
     if (...length()) {
-      abort_call_dots(self, list(...), scores_call_arguments)
+      check_no_dots(self$label, ...)
     }
     owner <- self$label
     check_given(missing(inputs), owner, "inputs", "a list of arrays: query, value[, key]")
@@ -169,6 +165,9 @@ scores_forward <- function(self, inputs, mask, scores, causal, training) {
   }
   placed <- scores_masks(mask, geometry, owner)
   if (!self$built) {
+    finished <- FALSE
+    before <- as.list(self, all.names = TRUE)
+    on.exit(if (!finished) restore_fields(self, before))
     build_native(self, geometry)
   }
   result <- .Call(
@@ -184,9 +183,10 @@ scores_forward <- function(self, inputs, mask, scores, causal, training) {
   weights <- result[[2L]]
   if (!is.null(self$activity_regularizer)) {
     self$activity_losses <- activity_losses(
-      self$activity_regularizer, c(list(output), if (scores) list(weights))
+      self$activity_regularizer, c(list(output), if (scores) list(weights)), owner
     )
   }
+  finished <- TRUE
   if (!is.null(mask$query)) {
     attr(output, "keras_mask") <- mask$query
   }

@@ -150,9 +150,10 @@ shapes_from_build_config <- function(build_config) {
 #' @param config A config: either with the class, as [serialize_keras_object()] gives it
 #'   (`list(class_name = , config = )`), or the bare list that `get_config()` gives for
 #'   one of the four attention layers, which is recognized by its fields. (For a bare
-#'   config of any other object use its class's name.)
+#'   config of any other object use its class's name.) Either may be a string of JSON.
 #' @param custom_objects Keras's place for classes of one's own, which there are none of
 #'   here: `NULL`.
+#' @param ... Not used; anything here is an error.
 #' @return `get_config()`: a named list. `from_config()`: an object that is configured
 #'   alike; a layer is built when the config carries the shapes it was built for.
 #' @section Errors:
@@ -166,28 +167,37 @@ shapes_from_build_config <- function(build_config) {
 #' str(config)
 #' from_config(config)
 #' @export
-get_config <- function(object) {
+get_config <- function(object, ...) {
+  owner <- "get_config()"
+  check_no_dots(owner, ...)
+  check_given(missing(object), owner, "object",
+    "a layer, initializer, regularizer or constraint"
+  )
   UseMethod("get_config")
 }
 
 #' @export
-get_config.default <- function(object) {
+get_config.default <- function(object, ...) {
   abort_argument("get_config()", "object",
     "a layer, initializer, regularizer or constraint", object
   )
 }
 
 #' @export
-get_config.attn_layer <- function(object) {
+get_config.attn_layer <- function(object, ...) {
   layer_config(layer_self(object))
 }
 
 #' @rdname get_config
 #' @export
-from_config <- function(config, custom_objects = NULL) {
+from_config <- function(config, custom_objects = NULL, ...) {
   owner <- "from_config()"
+  check_no_dots(owner, ...)
   check_no_custom_objects(custom_objects, owner)
   check_given(missing(config), owner, "config", "a list")
+  if (is.character(config) && length(config) == 1L) {
+    config <- config_from_json(config, owner)
+  }
   if (is.list(config) && !is.object(config)) {
     if (!is.null(config[["class_name"]]) && "config" %in% names(config)) {
       return(deserialize_dict(config, owner))
@@ -203,8 +213,20 @@ from_config <- function(config, custom_objects = NULL) {
   )
 }
 
+config_from_json <- function(text, owner) {
+  tryCatch(
+    # Not fromJSON(), which would read files and addresses.
+    jsonlite::parse_json(text),
+    error = function(error) {
+      abort_argument(owner, "config", "a list, or a string of JSON", text,
+        subclass = "attn_error_config"
+      )
+    }
+  )
+}
+
 check_no_custom_objects <- function(custom_objects, owner) {
-  if (length(custom_objects)) {
+  if (!is.null(custom_objects) && !identical(custom_objects, list())) {
     abort_argument(owner, "custom_objects", "NULL (there are no custom classes here)",
       custom_objects
     )

@@ -67,7 +67,7 @@ layer_group_query_attention <- function(object, head_dim, num_query_heads, num_k
                                         seed = NULL, use_gate = FALSE, sliding_window = NULL,
                                         ...) {
   owner <- "layer_group_query_attention()"
-  dots <- check_no_unknown(list(...), layer_dots, owner)
+  dots <- check_dots(owner, layer_dots, ...)
   check_given(missing(head_dim), owner, "head_dim", "a positive whole number")
   check_given(missing(num_query_heads), owner, "num_query_heads", "a positive whole number")
   check_given(missing(num_key_value_heads), owner, "num_key_value_heads",

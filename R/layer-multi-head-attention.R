@@ -105,7 +105,7 @@ layer_multi_head_attention <- function(inputs, num_heads, key_dim, value_dim = N
                                        seed = NULL, use_gate = FALSE, sliding_window = NULL,
                                        ...) {
   owner <- "layer_multi_head_attention()"
-  dots <- check_no_unknown(list(...), layer_dots, owner)
+  dots <- check_dots(owner, layer_dots, ...)
   check_given(missing(num_heads), owner, "num_heads", "a positive whole number")
   check_given(missing(key_dim), owner, "key_dim", "a positive whole number")
   num_heads <- check_positive_int(num_heads, owner, "num_heads")
@@ -153,9 +153,10 @@ heads_objects <- function(owner, kernel_initializer, bias_initializer, kernel_re
 # Nothing and zero both mean: the query's last dim.
 check_output_shape <- function(x, owner) {
   sizes <- whole_numbers(x)
-  if (is.null(sizes) || any(sizes < 0) || (length(sizes) > 1L && any(sizes == 0))) {
+  if (is.null(sizes) || any(sizes < 0) || (length(sizes) > 1L && any(sizes == 0)) ||
+    length(sizes) > most_output_dims) {
     abort_argument(owner, "output_shape",
-      "a positive whole number, a vector of them, or NULL", x
+      sprintf("a positive whole number, a vector of at most %d, or NULL", most_output_dims), x
     )
   }
   if (!length(sizes) || identical(sizes, 0L)) NULL else sizes
@@ -169,25 +170,23 @@ check_attention_axes <- function(x, owner) {
   if (length(axes)) axes else NULL
 }
 
-# A vector or list of whole numbers -> an integer vector, empty for NULL; anything
-# else -> NULL.
+# A short vector or list of whole numbers -> an integer vector, empty for NULL;
+# anything else -> NULL.
 whole_numbers <- function(x) {
   if (is.null(x)) {
     return(integer())
   }
-  if (is.list(x) && !is.object(x)) {
+  if (is.object(x) || length(x) > most_dims || length(dim(x)) > 1L) {
+    return(NULL)
+  }
+  if (is.list(x)) {
     ok <- all(vapply(x, is_whole_number, NA))
     return(if (ok) as.integer(unlist(x)))
   }
-  usable <- is.numeric(x) && !is.object(x) && length(dim(x)) <= 1L && all(is.finite(x)) &&
-    all(x == trunc(x)) && all(abs(x) <= .Machine$integer.max)
+  usable <- is.numeric(x) && all(is.finite(x)) && all(x == trunc(x)) &&
+    all(abs(x) <= .Machine$integer.max)
   if (usable) as.integer(x)
 }
-
-heads_call_arguments <- c(
-  "query", "value", "key", "query_mask", "value_mask", "key_mask", "attention_mask",
-  "return_attention_scores", "training", "use_causal_mask"
-)
 
 # The function that is the layer, for both layers with heads.
 heads_function <- function(self) {
@@ -196,7 +195,7 @@ heads_function <- function(self) {
            attention_mask = NULL, return_attention_scores = FALSE, training = NULL,
            use_causal_mask = FALSE, ...) {
     if (...length()) {
-      abort_call_dots(self, list(...), heads_call_arguments)
+      check_no_dots(self$label, ...)
     }
     check_given(missing(query), self$label, "query", "an array")
     check_given(missing(value), self$label, "value",
@@ -227,10 +226,13 @@ heads_forward <- function(self, query, value, key, masks, scores, causal, traini
   masks <- effective_masks(self, masks, output_mask, implicit_mask(value), implicit_mask(key))
   fused <- self$config$dropout == 0 && !scores && geometry$rank == 3L
   placed <- heads_masks(self, geometry, masks, causal, fused)
+  regularizer <- self$activity_regularizer
   if (!self$built) {
+    finished <- FALSE
+    before <- as.list(self, all.names = TRUE)
+    on.exit(if (!finished) restore_fields(self, before))
     build_native(self, geometry)
   }
-  regularizer <- self$activity_regularizer
   result <- .Call(
     ffi_layer_forward, self$handle, list(query, value, key), geometry$order,
     geometry$n_attention, placed$masks, NULL,
@@ -241,7 +243,9 @@ heads_forward <- function(self, query, value, key, masks, scores, causal, traini
       projections = !is.null(regularizer), mask_threshold = placed$threshold
     )
   )
-  heads_result(self, result, geometry, output_mask, scores, regularizer)
+  result <- heads_result(self, result, geometry, output_mask, scores, regularizer)
+  finished <- TRUE
+  result
 }
 
 heads_result <- function(self, result, geometry, output_mask, scores, regularizer) {
@@ -251,7 +255,7 @@ heads_result <- function(self, result, geometry, output_mask, scores, regularize
     # Grouped query attention regularizes its own outputs too, before the rest.
     own <- if (self$kind == "group_query_attention") c(list(output), if (scores) list(weights))
     self$activity_losses <- activity_losses(
-      regularizer, c(own, projection_outputs(result[[3L]]), list(output))
+      regularizer, c(own, projection_outputs(result[[3L]]), list(output)), self$label
     )
   }
   if (!is.null(output_mask)) {

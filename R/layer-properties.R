@@ -67,13 +67,15 @@ NULL
 
 layer_methods <- list(
   build = function(self) {
-    function(query_shape = NULL, value_shape = NULL, key_shape = NULL) {
+    function(query_shape = NULL, value_shape = NULL, key_shape = NULL, ...) {
+      check_no_dots(self$label, ...)
       build_layer(self, query_shape, value_shape, key_shape)
     }
   },
   call = function(self) if (self$heads) heads_function(self) else scores_function(self),
   compute_output_shape = function(self) {
-    function(query_shape = NULL, value_shape = NULL, key_shape = NULL) {
+    function(query_shape = NULL, value_shape = NULL, key_shape = NULL, ...) {
+      check_no_dots(self$label, ...)
       compute_output_shape(self, query_shape, value_shape, key_shape)
     }
   },
@@ -81,19 +83,35 @@ layer_methods <- list(
   compute_mask = function(self) {
     if (self$heads) heads_mask_function(self) else scores_mask_function(self)
   },
-  get_config = function(self) function() layer_config(self),
-  from_config = function(self) function(config) layer_from_config(self$kind, config),
-  get_weights = function(self) function() unname(layer_weights(self)),
+  get_config = function(self) no_arguments(self, layer_config),
+  from_config = function(self) {
+    function(config, ...) {
+      check_no_dots(self$label, ...)
+      check_given(missing(config), self$label, "config", "a named list")
+      layer_from_config(self$kind, config)
+    }
+  },
+  get_weights = function(self) no_arguments(self, function(self) unname(layer_weights(self))),
   set_weights = function(self) {
-    function(weights) {
+    function(weights, ...) {
+      check_no_dots(self$label, ...)
       check_given(missing(weights), self$label, "weights", "a list of arrays")
       set_layer_weights(self, weights)
       invisible(layer_object(self))
     }
   },
-  count_params = function(self) function() count_layer_params(self),
-  get_build_config = function(self) function() layer_build_config(self)
+  count_params = function(self) no_arguments(self, count_layer_params),
+  get_build_config = function(self) no_arguments(self, layer_build_config)
 )
+
+# A method that needs nothing but the layer.
+no_arguments <- function(self, method) {
+  force(method)
+  function(...) {
+    check_no_dots(self$label, ...)
+    method(self)
+  }
+}
 
 layer_properties <- list(
   name = function(self) self$name,
@@ -155,8 +173,8 @@ layer_member_names <- function(self) {
 
 #' @rdname attn_layer
 #' @export
-`[[.attn_layer` <- function(x, i) {
-  if (!is.character(i) || length(i) != 1L || is.na(i)) {
+`[[.attn_layer` <- function(x, i, ...) {
+  if (missing(i) || !is_string(i)) {
     abort_argument(layer_self(x)$label, "i", "the name of a method or property", i)
   }
   `$.attn_layer`(x, i)
@@ -184,10 +202,20 @@ layer_member_names <- function(self) {
 #' @rdname attn_layer
 #' @export
 `[[<-.attn_layer` <- function(x, i, value) {
-  `$<-.attn_layer`(x, as.character(i)[1L], value)
+  if (missing(i) || !is_string(i)) {
+    abort_argument(layer_self(x)$label, "i", "the name of a property", i)
+  }
+  `$<-.attn_layer`(x, i, value)
 }
 
 #' @rdname attn_layer
+#' @export
+`[.attn_layer` <- function(x, ...) {
+  abort_argument(layer_self(x)$label, "...", "used with `$` or `[[`, not with `[`",
+    received = "an index"
+  )
+}
+
 #' @export
 names.attn_layer <- function(x) layer_member_names(layer_self(x))
 
@@ -263,7 +291,8 @@ output_spec_function <- function(self) {
   if (self$heads) {
     return(function(query, value, key = NULL, query_mask = NULL, value_mask = NULL,
                     key_mask = NULL, attention_mask = NULL, return_attention_scores = FALSE,
-                    training = NULL, use_causal_mask = FALSE) {
+                    training = NULL, use_causal_mask = FALSE, ...) {
+      check_no_dots(self$label, ...)
       check_given(missing(query), self$label, "query", "an array or a symbolic tensor")
       check_given(missing(value), self$label, "value", "an array or a symbolic tensor")
       inputs <- list(query = query, value = value, key = key)
@@ -273,16 +302,20 @@ output_spec_function <- function(self) {
       )
       scores <- check_flag(return_attention_scores, self$label, "return_attention_scores")
       causal <- check_flag(use_causal_mask, self$label, "use_causal_mask")
+      check_flag(training, self$label, "training", null_ok = TRUE)
       check_spec_inputs(self, inputs)
       symbolic_outputs(self, heads_spec(self, inputs, masks, scores, causal), inputs, list())
     })
   }
   function(inputs, mask = NULL, training = FALSE, return_attention_scores = FALSE,
-           use_causal_mask = FALSE) {
+           use_causal_mask = FALSE, ...) {
+    check_no_dots(self$label, ...)
     check_given(missing(inputs), self$label, "inputs", "a list: query, value[, key]")
     inputs <- check_input_list(inputs, self$label)
     mask <- check_mask_list(mask, self$label)
     scores <- check_flag(return_attention_scores, self$label, "return_attention_scores")
+    check_flag(use_causal_mask, self$label, "use_causal_mask")
+    check_flag(training, self$label, "training", null_ok = TRUE)
     check_spec_inputs(self, inputs)
     symbolic_outputs(self, scores_spec(self, inputs, mask, scores), inputs, list())
   }
@@ -302,19 +335,38 @@ check_spec_inputs <- function(self, inputs) {
 heads_mask_function <- function(self) {
   force(self)
   function(query, mask = NULL, ...) {
-    check_given(missing(query), self$label, "query", "an array")
+    owner <- self$label
+    check_given(missing(query), owner, "query", "an array")
+    check_mask_input(query, owner, "query")
     if (is.null(mask)) {
       return(implicit_mask(query))
     }
-    if (is.list(mask) && length(mask)) mask[[1L]] else mask
+    mask <- if (!is.object(mask) && is.list(mask) && length(mask)) mask[[1L]] else mask
+    if (!is.null(mask) && !is_keras_tensor(mask)) {
+      check_mask_values(mask, owner, "mask")
+    }
+    mask
   }
 }
 
 scores_mask_function <- function(self) {
   force(self)
-  function(inputs, mask = NULL) {
-    check_given(missing(inputs), self$label, "inputs", "a list: query, value[, key]")
-    check_input_list(inputs, self$label)
-    check_mask_list(mask, self$label)$query
+  function(inputs, mask = NULL, ...) {
+    owner <- self$label
+    check_no_dots(owner, ...)
+    check_given(missing(inputs), owner, "inputs", "a list: query, value[, key]")
+    inputs <- check_input_list(inputs, owner)
+    for (role in names(inputs)[!vapply(inputs, is.null, NA)]) {
+      check_mask_input(inputs[[role]], owner, role)
+    }
+    mask <- check_mask_list(mask, owner)$query
+    if (!is.null(mask) && !is_keras_tensor(mask)) {
+      check_mask_values(mask, owner, "mask")
+    }
+    mask
   }
+}
+
+check_mask_input <- function(x, owner, argument) {
+  if (!is_keras_tensor(x)) check_input(x, owner, argument)
 }

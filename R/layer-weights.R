@@ -142,7 +142,7 @@ initial_value <- function(spec, self) {
   }
   tryCatch(make(), error = function(error) {
     if (inherits(error, "attn_error")) {
-      stop(error)
+      within_argument(stop(error), self$label, spec$argument)
     }
     attn_abort(
       sprintf(
@@ -213,7 +213,7 @@ as_input_shapes <- function(self, query_shape, value_shape, key_shape) {
 }
 
 # A list of single numbers (or NULLs) is a shape, a list of vectors is several.
-is_list_of_shapes <- function(x) is.list(x) && !is.object(x) && any(lengths(x) > 1L)
+is_list_of_shapes <- function(x) !is.object(x) && is.list(x) && any(lengths(x) > 1L)
 
 layer_weights <- function(self) {
   if (!self$built) {
@@ -234,7 +234,7 @@ set_layer_weights <- function(self, weights) {
 
 check_new_weights <- function(self, weights) {
   owner <- self$label
-  if (!is.list(weights) || is.object(weights)) {
+  if (is.object(weights) || !is.list(weights)) {
     abort_argument(owner, "weights", "a list of arrays", weights,
       subclass = "attn_error_weights"
     )
@@ -309,15 +309,29 @@ layer_losses <- function(self) {
   }
   values <- layer_weights(self)[regularized]
   weight_losses <- Map(
-    function(value, weight) as.numeric(weight$regularizer(value)),
+    function(value, weight) {
+      regularizer_loss(weight$regularizer, value, self$label, weight$path)
+    },
     values, self$weights[regularized]
   )
   c(losses, unname(weight_losses))
 }
 
 # The regularizer's value for each of these arrays, per example of the batch.
-activity_losses <- function(regularizer, arrays) {
-  vapply(arrays, function(x) as.numeric(regularizer(x)) / dim(x)[1L], 1)
+activity_losses <- function(regularizer, arrays, owner) {
+  vapply(arrays, function(x) {
+    regularizer_loss(regularizer, x, owner, "activity_regularizer") / dim(x)[1L]
+  }, 1)
+}
+
+# Users' functions may return anything.
+regularizer_loss <- function(regularizer, x, owner, argument, ...) {
+  check_no_dots("regularizer_loss()", ...)
+  loss <- regularizer(x)
+  if (!(is.numeric(loss) || is.logical(loss)) || is_foreign_object(loss) || length(loss) != 1L) {
+    abort_argument(owner, argument, "a function that returns one number", loss)
+  }
+  as.double(loss)
 }
 
 #' Weights of a layer
@@ -340,6 +354,7 @@ activity_losses <- function(regularizer, arrays) {
 #'   training changes, or does not change.
 #' @param weights A list of numeric arrays with the shapes of the layer's weights,
 #'   in their order. If it has the layer's own weight names, it may be in any order.
+#' @param ... Not used; anything here is an error.
 #' @return `get_weights()`: a list of arrays; weights without dims are plain
 #'   numbers. `set_weights()`: the layer, invisibly. `count_params()`: a number.
 #' @section Errors:
@@ -355,19 +370,22 @@ activity_losses <- function(regularizer, arrays) {
 #' set_weights(layer, lapply(weights, function(w) w * 0))
 #' count_params(layer)
 #' @export
-get_weights <- function(object, trainable = NA) {
+get_weights <- function(object, trainable = NA, ...) {
+  owner <- "get_weights()"
+  check_no_dots(owner, ...)
+  check_given(missing(object), owner, "object", "a layer")
   UseMethod("get_weights")
 }
 
 #' @export
-get_weights.default <- function(object, trainable = NA) {
+get_weights.default <- function(object, trainable = NA, ...) {
   abort_argument("get_weights()", "object", "a layer", object)
 }
 
 #' @export
-get_weights.attn_layer <- function(object, trainable = NA) {
+get_weights.attn_layer <- function(object, trainable = NA, ...) {
   self <- layer_self(object)
-  if (!is.logical(trainable) || length(trainable) != 1L) {
+  if (!is_scalar(trainable, is.logical)) {
     abort_argument(self$label, "trainable", "TRUE, FALSE or NA", trainable)
   }
   if (!is.na(trainable) && trainable != self$trainable) {
@@ -378,17 +396,20 @@ get_weights.attn_layer <- function(object, trainable = NA) {
 
 #' @rdname get_weights
 #' @export
-set_weights <- function(object, weights) {
+set_weights <- function(object, weights, ...) {
+  owner <- "set_weights()"
+  check_no_dots(owner, ...)
+  check_given(missing(object), owner, "object", "a layer")
   UseMethod("set_weights")
 }
 
 #' @export
-set_weights.default <- function(object, weights) {
+set_weights.default <- function(object, weights, ...) {
   abort_argument("set_weights()", "object", "a layer", object)
 }
 
 #' @export
-set_weights.attn_layer <- function(object, weights) {
+set_weights.attn_layer <- function(object, weights, ...) {
   self <- layer_self(object)
   check_given(missing(weights), self$label, "weights", "a list of arrays")
   set_layer_weights(self, weights)
@@ -397,16 +418,19 @@ set_weights.attn_layer <- function(object, weights) {
 
 #' @rdname get_weights
 #' @export
-count_params <- function(object) {
+count_params <- function(object, ...) {
+  owner <- "count_params()"
+  check_no_dots(owner, ...)
+  check_given(missing(object), owner, "object", "a layer")
   UseMethod("count_params")
 }
 
 #' @export
-count_params.default <- function(object) {
+count_params.default <- function(object, ...) {
   abort_argument("count_params()", "object", "a layer", object)
 }
 
 #' @export
-count_params.attn_layer <- function(object) {
+count_params.attn_layer <- function(object, ...) {
   count_layer_params(layer_self(object))
 }

@@ -92,21 +92,30 @@ layer_object <- function(self) {
 
 is_layer <- function(x) inherits(x, "attn_layer")
 
-layer_self <- function(layer) environment(layer)$self
+# What a layer is. Functions and lists that only have the class are none.
+layer_self <- function(layer) {
+  self <- if (is.function(layer)) environment(layer)$self
+  if (!is.environment(self) || is.null(self$kind)) {
+    attn_abort(
+      "attn_layer: `layer` has the class of a layer, but is none. Received: another object.",
+      "attn_error_state",
+      owner = "attn_layer", argument = "layer", expected = "a layer",
+      received = if (is.function(layer)) "a function" else typeof(layer)
+    )
+  }
+  self
+}
+
+# Puts the fields of a layer back to what they were.
+restore_fields <- function(self, before) {
+  rm(list = setdiff(ls(self, all.names = TRUE), names(before)), envir = self)
+  list2env(before, self)
+}
 
 check_given <- function(is_missing, owner, argument, expected) {
   if (is_missing) {
     abort_argument(owner, argument, expected, received = "nothing")
   }
-}
-
-# `...` of a layer's call is there only to say that there is no such argument.
-abort_call_dots <- function(self, dots, known) {
-  check_no_unknown(dots, known, self$label)
-  attn_abort(
-    sprintf("%s: too many arguments in the call.", self$label), "attn_error_argument",
-    owner = self$label, argument = "...", expected = known, received = names(dots)
-  )
 }
 
 # What a constructor returns: the layer itself without data, else its result.
@@ -181,6 +190,10 @@ abort_first_argument <- function(self, object) {
   )
 }
 
+# As many dims as the core can address.
+most_dims <- 16L
+most_output_dims <- 8L
+
 # Classes whose data are still the plain numbers of an array.
 plain_classes <- c("attn_scores", "table", "ts", "mts", "AsIs")
 
@@ -206,11 +219,11 @@ check_input <- function(x, owner, argument) {
 }
 
 check_rank <- function(shape, owner, argument, rank, exactly = FALSE) {
-  if (length(shape) < rank || (exactly && length(shape) != rank)) {
+  if (length(shape) < rank || length(shape) > (if (exactly) rank else most_dims)) {
     abort_shape(owner, argument,
       sprintf(
-        "an array of %s%d dims (batch, positions, features)",
-        if (exactly) "" else "at least ", rank
+        "an array of %s dims (batch, positions, features)",
+        if (exactly) rank else sprintf("at least %d and at most %d", rank, most_dims)
       ),
       paste("shape", format_shape(shape))
     )

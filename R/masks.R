@@ -19,6 +19,7 @@
 #'   whose dims are the leading dims of `x`, for example `(batch, positions)`; a dim
 #'   may also be 1, which stands for the same mask at every index. `NULL` removes
 #'   the mask.
+#' @param ... Not used; anything here is an error.
 #' @return `set_keras_mask()`: `x` with the mask attached. `get_keras_mask()`: the
 #'   mask as it was given, or `NULL`.
 #' @section Errors:
@@ -33,8 +34,9 @@
 #' y <- layer_multi_head_attention(x, num_heads = 2, key_dim = 4)
 #' get_keras_mask(y)
 #' @export
-set_keras_mask <- function(x, mask) {
+set_keras_mask <- function(x, mask, ...) {
   owner <- "set_keras_mask()"
+  check_no_dots(owner, ...)
   if (missing(x) || !is.atomic(x) || is.null(dim(x))) {
     abort_argument(owner, "x", "an array with dims", x)
   }
@@ -58,7 +60,8 @@ set_keras_mask <- function(x, mask) {
 
 #' @rdname set_keras_mask
 #' @export
-get_keras_mask <- function(x) {
+get_keras_mask <- function(x, ...) {
+  check_no_dots("get_keras_mask()", ...)
   if (missing(x)) {
     abort_argument("get_keras_mask()", "x", "an R object", received = "nothing")
   }

@@ -25,6 +25,7 @@
 #'   `TRUE`: the tiled computation; `FALSE`: the plain one, row by row.
 #' @param attn_logits_soft_cap `NULL` (default) or a positive number `c`: scores `x`
 #'   become `c * tanh(x / c)`, so that none exceeds `c`.
+#' @param ... Not used; anything here is an error.
 #' @return An array of shape `(B, T, N, V)`. The precision of the computation is
 #'   [config_floatx()].
 #' @section Errors:
@@ -42,8 +43,9 @@
 #' @export
 op_dot_product_attention <- function(query, key, value, bias = NULL, mask = NULL, scale = NULL,
                                      is_causal = FALSE, flash_attention = NULL,
-                                     attn_logits_soft_cap = NULL) {
+                                     attn_logits_soft_cap = NULL, ...) {
   owner <- "op_dot_product_attention()"
+  check_no_dots(owner, ...)
   check_given(missing(query), owner, "query", "an array of shape (B, T, N, H)")
   check_given(missing(key), owner, "key", "an array of shape (B, S, G, H)")
   check_given(missing(value), owner, "value", "an array of shape (B, S, G, V)")

@@ -34,6 +34,8 @@
 #' @param query_labels,key_labels `NULL` or one label for each query or key: text,
 #'   numbers, a factor, dates or times. The default is the dimnames if there are any,
 #'   otherwise positions. Dates in ascending order are labeled at round dates.
+#' @param head_labels `NULL` (default: "Head 1", "Head 2", ...) or a title for each panel
+#'   that is drawn, strings.
 #' @param main The title above all panels, a string or an expression, or `NULL`
 #'   (default) for none.
 #' @param xlab,ylab The titles of the axes, as `main`.
@@ -76,9 +78,11 @@
 plot.attn_scores <- function(x, batch = 1L, heads = NULL, query_labels = NULL,
                              key_labels = NULL, main = NULL, xlab = "Key", ylab = "Query",
                              palette = "Blues", zlim = NULL, max_labels = 12L,
-                             legend = TRUE, ...) {
+                             legend = TRUE, head_labels = NULL, ...) {
   owner <- "plot.attn_scores"
-  data <- prepare_score_panels(x, batch, heads, query_labels, key_labels, zlim, owner)
+  data <- prepare_score_panels(
+    x, batch, heads, query_labels, key_labels, zlim, head_labels, owner
+  )
   titles <- list(
     main = check_title(main, owner, "main"), xlab = check_title(xlab, owner, "xlab"),
     ylab = check_title(ylab, owner, "ylab")
@@ -187,7 +191,8 @@ light_to_dark <- function(colors) {
 #   zlim    the two ends of the color scale
 #   beyond  whether there are weights below and above these ends
 prepare_score_panels <- function(x, batch = 1L, heads = NULL, query_labels = NULL,
-                                 key_labels = NULL, zlim = NULL, owner = "plot.attn_scores") {
+                                 key_labels = NULL, zlim = NULL, head_labels = NULL,
+                                 owner = "plot.attn_scores") {
   axes <- scores_axes(x, owner)
   extents <- scores_extents(x, axes)
   batch <- check_batch(batch, extents$batch, owner)
@@ -205,13 +210,25 @@ prepare_score_panels <- function(x, batch = 1L, heads = NULL, query_labels = NUL
   }
   list(
     panels = lapply(panels, reduce_matrix, limit = 600L),
-    names = if (length(axes$head)) paste("Head", heads) else "",
+    names = panel_names(head_labels, heads, length(axes$head) > 0L, owner),
     size = size,
     query = axis_source(query_labels, extents$query),
     key = axis_source(key_labels, extents$key),
     zlim = zlim,
     beyond = c(any_weight(panels, `<`, zlim[1L]), any_weight(panels, `>`, zlim[2L]))
   )
+}
+
+panel_names <- function(labels, heads, has_heads, owner) {
+  if (is.null(labels)) {
+    return(if (has_heads) paste("Head", heads) else "")
+  }
+  if (!is.character(labels) || length(labels) != length(heads) || anyNA(labels)) {
+    abort_argument(owner, "head_labels",
+      sprintf("NULL or %d strings, one for each panel", length(heads)), labels
+    )
+  }
+  labels
 }
 
 check_batch <- function(batch, extent, owner) {

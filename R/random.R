@@ -46,6 +46,7 @@ philox_truncated_normal <- function(n, key) {
 #' Objects that were given an integer `seed` of their own do not depend on it.
 #'
 #' @param seed A whole number.
+#' @param ... Not used; anything here is an error.
 #' @return `seed` as an integer, invisibly.
 #' @section Errors: An error of class `attn_error_argument` when `seed` is not a
 #'   single whole number in the range of R's integers.
@@ -57,7 +58,8 @@ philox_truncated_normal <- function(n, key) {
 #' b <- initializer_random_normal()(c(2, 3))
 #' identical(a, b)
 #' @export
-set_random_seed <- function(seed) {
+set_random_seed <- function(seed, ...) {
+  check_no_dots("set_random_seed()", ...)
   if (missing(seed) || !is_whole_number(seed)) {
     abort_argument("set_random_seed()", "seed", "a whole number", seed)
   }

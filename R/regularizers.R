@@ -3,8 +3,9 @@
 new_regularizer <- function(class_name, config, owner, penalty) {
   force(owner)
   force(penalty)
-  fun <- function(x) {
-    if (missing(x) || !is.numeric(x) || is.object(x)) {
+  fun <- function(x, ...) {
+    check_no_dots(owner, ...)
+    if (missing(x) || is_foreign_object(x) || !is.numeric(x)) {
       abort_argument(owner, "x", "a numeric array", x)
     }
     penalty(x)
@@ -32,6 +33,7 @@ check_factor <- function(x, owner, argument, default) {
 #'
 #' @param l1,l2 Factors, at least 0. `NULL` is the default of the function (0 in
 #'   `regularizer_l1_l2()`).
+#' @param ... Not used; anything here is an error.
 #' @return A regularizer: a function of class `attn_regularizer` that takes an
 #'   array and returns a number.
 #' @section Errors: `attn_error_argument` when a factor is not a finite number of
@@ -42,22 +44,25 @@ check_factor <- function(x, owner, argument, default) {
 #' regularizer_l2(0.5)(c(1, 2, 3))
 #' regularizer_l1_l2(l1 = 0.1, l2 = 0.2)(matrix(1:4, 2))
 #' @export
-regularizer_l1 <- function(l1 = 0.01) {
+regularizer_l1 <- function(l1 = 0.01, ...) {
+  check_no_dots("regularizer_l1()", ...)
   l1 <- round_to_dtype(check_factor(l1, "regularizer_l1()", "l1", 0.01), "float32")
   new_regularizer("L1", list(l1 = l1), "regularizer_l1()", function(x) l1 * sum(abs(x)))
 }
 
 #' @rdname regularizer_l1
 #' @export
-regularizer_l2 <- function(l2 = 0.01) {
+regularizer_l2 <- function(l2 = 0.01, ...) {
+  check_no_dots("regularizer_l2()", ...)
   l2 <- check_factor(l2, "regularizer_l2()", "l2", 0.01)
   new_regularizer("L2", list(l2 = l2), "regularizer_l2()", function(x) l2 * sum_of_squares(x))
 }
 
 #' @rdname regularizer_l1
 #' @export
-regularizer_l1_l2 <- function(l1 = 0, l2 = 0) {
+regularizer_l1_l2 <- function(l1 = 0, l2 = 0, ...) {
   owner <- "regularizer_l1_l2()"
+  check_no_dots(owner, ...)
   l1 <- check_factor(l1, owner, "l1", 0)
   l2 <- check_factor(l2, owner, "l2", 0)
   new_regularizer("L1L2", list(l1 = l1, l2 = l2), owner, function(x) {
@@ -84,6 +89,7 @@ sum_of_squares <- function(x) {
 #' @param factor A number of at least 0. It is kept as a 32-bit number, as in
 #'   Keras.
 #' @param mode `"rows"` or `"columns"`: what should be orthogonal.
+#' @param ... Not used; anything here is an error.
 #' @return A regularizer: a function of class `attn_regularizer` that takes a
 #'   matrix and returns a number.
 #' @section Errors: `attn_error_argument` when an argument is not of the kind
@@ -94,8 +100,9 @@ sum_of_squares <- function(x) {
 #' regularizer_orthogonal(1)(diag(3))
 #' regularizer_orthogonal(1, mode = "columns")(matrix(1, 2, 2))
 #' @export
-regularizer_orthogonal <- function(factor = 0.01, mode = "rows") {
+regularizer_orthogonal <- function(factor = 0.01, mode = "rows", ...) {
   owner <- "regularizer_orthogonal()"
+  check_no_dots(owner, ...)
   factor <- round_to_dtype(check_number(factor, owner, "factor", min = 0), "float32")
   mode <- check_string(mode, owner, "mode", choices = c("rows", "columns"))
   config <- list(factor = factor, mode = mode)

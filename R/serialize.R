@@ -30,19 +30,20 @@
 #' json <- jsonlite::toJSON(dict, auto_unbox = TRUE, null = "null", digits = NA)
 #' deserialize_keras_object(jsonlite::fromJSON(json))
 #' @export
-serialize_keras_object <- function(obj) {
+serialize_keras_object <- function(obj, ...) {
   owner <- "serialize_keras_object()"
+  check_no_dots(owner, ...)
   check_given(missing(obj), owner, "obj", "an object")
   if (is_layer(obj)) {
     return(serialize_layer(layer_self(obj)))
   }
-  if (inherits(obj, "attn_object")) {
+  if (is.function(obj) && inherits(obj, "attn_object")) {
     return(object_serialize(obj, owner, "obj"))
   }
-  if (is.null(obj) || (is.atomic(obj) && !is.object(obj))) {
+  if (is.null(obj) || (!is.object(obj) && is.atomic(obj))) {
     return(obj)
   }
-  if (is.list(obj) && !is.object(obj)) {
+  if (!is.object(obj) && is.list(obj)) {
     return(lapply(obj, serialize_keras_object))
   }
   abort_argument(owner, "obj", "a layer, initializer, regularizer or constraint", obj,
@@ -65,7 +66,7 @@ serialize_layer <- function(self) {
 #' @export
 deserialize_keras_object <- function(config, custom_objects = NULL, safe_mode = TRUE, ...) {
   owner <- "deserialize_keras_object()"
-  check_no_unknown(list(...), character(), owner)
+  check_no_dots(owner, ...)
   check_given(missing(config), owner, "config", "a list")
   check_no_custom_objects(custom_objects, owner)
   check_flag(safe_mode, owner, "safe_mode")
@@ -90,7 +91,7 @@ deserialize_value <- function(config, owner) {
 # list(class_name =, config =, ...) -> the object.
 deserialize_dict <- function(dict, owner) {
   class_name <- dict[["class_name"]]
-  if (!is.character(class_name) || length(class_name) != 1L || is.na(class_name)) {
+  if (!is_string(class_name)) {
     abort_argument(owner, "class_name", "the name of a class", class_name,
       subclass = "attn_error_config"
     )
@@ -126,7 +127,7 @@ object_maker <- function(module, class_name) {
     keras.initializers = as_initializer, keras.regularizers = as_regularizer,
     keras.constraints = as_constraint
   )
-  if (is.character(module) && length(module) == 1L) {
+  if (is_string(module)) {
     return(makers[[module]])
   }
   kinds <- list(initializer_kind(), regularizer_kind(), constraint_kind())

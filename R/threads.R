@@ -12,6 +12,7 @@
 #'
 #' @param n A positive whole number, or `NULL` (the default) to only ask.
 #'   A number above `OMP_THREAD_LIMIT` is lowered to it.
+#' @param ... Not used; anything here is an error.
 #' @returns The number of threads in force: before the change, invisibly, when
 #'   `n` is given; now, when it is not.
 #' @section Errors: `attn_error_argument` when `n` is not a positive whole number.
@@ -23,7 +24,8 @@
 #'   2.6 and 6: <https://www.openmp.org/specifications/>
 #' @seealso [attn_info()]
 #' @export
-attn_threads <- function(n = NULL) {
+attn_threads <- function(n = NULL, ...) {
+  check_no_dots("attn_threads()", ...)
   n <- check_positive_int(n, "attn_threads()", "n", null_ok = TRUE)
   before <- .Call(ffi_threads, n)
   if (is.null(n)) before else invisible(before)
@@ -31,6 +33,7 @@ attn_threads <- function(n = NULL) {
 
 #' What this build of attn is and uses
 #'
+#' @param ... Not used; anything here is an error.
 #' @returns A list of class `attn_info`: `version` (of the package), `isa` (the
 #'   instruction set in use), `isa_available` (those this processor can run, best
 #'   first), `threads` (as [attn_threads()]), `openmp` (`TRUE` when built with
@@ -45,7 +48,8 @@ attn_threads <- function(n = NULL) {
 #' @references Intel 64 and IA-32 Architectures Software Developer's Manual,
 #'   volume 1, chapters 14 and 15 (detection of AVX and AVX-512).
 #' @export
-attn_info <- function() {
+attn_info <- function(...) {
+  check_no_dots("attn_info()", ...)
   native <- .Call(ffi_info)
   structure(
     list(
@@ -106,19 +110,22 @@ NULL
 
 #' @rdname config_flash_attention
 #' @export
-config_enable_flash_attention <- function() {
+config_enable_flash_attention <- function(...) {
+  check_no_dots("config_enable_flash_attention()", ...)
   set_flash_attention(TRUE)
 }
 
 #' @rdname config_flash_attention
 #' @export
-config_disable_flash_attention <- function() {
+config_disable_flash_attention <- function(...) {
+  check_no_dots("config_disable_flash_attention()", ...)
   set_flash_attention(FALSE)
 }
 
 #' @rdname config_flash_attention
 #' @export
-config_is_flash_attention_enabled <- function() {
+config_is_flash_attention_enabled <- function(...) {
+  check_no_dots("config_is_flash_attention_enabled()", ...)
   session_settings$flash_attention
 }
 

@@ -4,6 +4,7 @@
 # The contenders take turns, so that a slow phase of the machine hits all of
 # them. The plain R versions are written with matrix products, as an R user
 # would; their result is compared with the layer's before anything is timed.
+# Threads wait for each other, so two of them say little on a busy machine.
 
 library(attn)
 
@@ -139,13 +140,21 @@ time_contest <- function(one) {
   times * 1000
 }
 
-cell <- function(times) sprintf("%.3g (%.3g)", stats::median(times), min(times))
+cell <- function(times) {
+  shown <- vapply(signif(c(stats::median(times), min(times)), 3L), format, "", scientific = FALSE)
+  sprintf("%s (%s)", shown[1L], shown[2L])
+}
+
+cpu_model <- function() {
+  lines <- tryCatch(readLines("/proc/cpuinfo"), error = function(e) "", warning = function(w) "")
+  sub(".*: ", "", c(grep("^model name", lines, value = TRUE), "unknown processor")[1L])
+}
 
 info <- attn_info()
 cat(sprintf(
-  "%s; R %s, attn %s, %s; ms per call, median (min) of %d.\n\n",
-  sub(".*: ", "", grep("model name", readLines("/proc/cpuinfo"), value = TRUE)[1L]),
-  getRversion(), format(info$version), info$isa, repeats
+  "%s, %s; R %s with %s; attn %s. Milliseconds per call, median (min) of %d.\n\n",
+  cpu_model(), info$isa, getRversion(), basename(extSoftVersion()[["BLAS"]]),
+  format(info$version), repeats
 ))
 cat("| Layer | Shape (B, T, D) | 1 thread | 2 threads | plain R |\n")
 cat("|-------|-----------------|---------:|----------:|--------:|\n")

@@ -15,7 +15,8 @@ export _R_CHECK_SYSTEM_CLOCK_=0
 export _R_CHECK_CRAN_INCOMING_USE_ASPELL_=false
 export _R_CHECK_RD_MATH_RENDERING_=false
 # Warnings and machine flags that Debian's R was built with are not ours.
-_R_CHECK_COMPILATION_FLAGS_KNOWN_=$(R CMD config CFLAGS | tr ' ' '\n' | grep -E '^-[Wm]' | tr '\n' ' ')
+_R_CHECK_COMPILATION_FLAGS_KNOWN_=$(R CMD config CFLAGS | tr ' ' '\n' | grep -E '^-[Wm]' |
+  tr '\n' ' ')
 export _R_CHECK_COMPILATION_FLAGS_KNOWN_
 
 cd -- "$folder" || exit 1

@@ -159,10 +159,8 @@ plot(
     format(months[1L], "%B %Y"), format(months[length(months)], "%B %Y")
   ),
   ylab = "Month that looks",
-  xlab = paste0(
-    "Month looked at      (",
-    paste0("head ", seq_along(head_names), ": ", head_names, collapse = ";  "), ")"
-  ),
+  xlab = "Month looked at",
+  head_labels = paste0("Head ", seq_along(head_names), ": ", head_names),
   zlim = c(0, 0.06)
 )
 invisible(dev.off())

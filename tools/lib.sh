@@ -106,7 +106,8 @@ ensure_r() {
     say "R is missing"
     apt_install r-base-core gcc libc6-dev make || true
   fi
-  command -v R >/dev/null 2>&1 || die "R is needed and could not be installed; see https://cran.r-project.org"
+  command -v R >/dev/null 2>&1 ||
+    die "R is needed and could not be installed"
   command -v make >/dev/null 2>&1 || apt_install make || true
   if ! command -v "$(R CMD config CC | cut -d' ' -f1)" >/dev/null 2>&1 ||
     [ ! -e /usr/include/stdio.h ]; then
@@ -151,7 +152,7 @@ ensure_r_packages() {
   quietly Rscript -e '
     repositories <- getOption("repos")
     if (!length(repositories) || any(repositories == "@CRAN@")) {
-      options(repos = c(CRAN = "https://cloud.r-project.org"))
+      utils::chooseCRANmirror(ind = 1L, local.only = TRUE)
     }
     install.packages(commandArgs(TRUE)[-1], lib = commandArgs(TRUE)[1])' \
     "$library" $missing || true

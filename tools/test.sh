@@ -53,7 +53,8 @@ add_counts() {
 # counts on the way are indented; only the total stands at the margin.
 run_counted() {
   local output="$scratch/counted"
-  "$@" 2>&1 </dev/null | tee "$output" | sed -u 's/^[0-9]* passed, [0-9]* failed, [0-9]* skipped$/    &/'
+  "$@" 2>&1 </dev/null | tee "$output" |
+    sed -u 's/^[0-9]* passed, [0-9]* failed, [0-9]* skipped$/    &/'
   add_counts "$(tail -n 1 "$output")"
 }
 
@@ -96,6 +97,8 @@ for isa in scalar avx2 avx512 neon; do
 done
 
 if [ -f "$root/tests/core/run.sh" ]; then
+  # for the NEON kernels; without them run.sh says what it leaves out
+  apt_install gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user || true
   say "Tests of the C core"
   run_counted bash "$root/tests/core/run.sh"
 fi

@@ -11,13 +11,13 @@
 #endif
 
 static const double SLICE_SECONDS = 0.04;        /* leaves room below the promised 50 ms */
-static const double OPERATIONS_PER_THREAD = 1e6; /* below this a thread costs more than it does */
+static const double OPERATIONS_PER_THREAD = 2e6; /* below this a thread costs more than it does */
 
 static int process_threads = 1;
-static int in_forked_child = 0;
 #ifdef _OPENMP
 enum { NOT_PROBED, CAN_START, CANNOT_START };
 static int probe_result = NOT_PROBED;
+static int in_forked_child = 0;
 #endif
 
 int attn_has_openmp(void) {

@@ -48,8 +48,6 @@ static int same_extent(const struct forward* f, int a, int b, int axis) {
 
 static void check_inputs(struct forward* f, SEXP inputs) {
     static const char* const names[INPUTS] = {"query", "value", "key"};
-    const struct attn_layer_widths* widths = &f->layer->widths;
-    const ptrdiff_t width[INPUTS] = {widths->query, widths->value, widths->key};
     if (TYPEOF(inputs) != VECSXP || Rf_xlength(inputs) != INPUTS || !f->layer->built) {
         glue_abort("internal", "a call needs a built layer and three inputs");
     }
@@ -57,10 +55,17 @@ static void check_inputs(struct forward* f, SEXP inputs) {
     for (int i = 0; i < INPUTS; i++) {
         SEXP x = i == KEY && !f->has_key ? VECTOR_ELT(inputs, VALUE) : VECTOR_ELT(inputs, i);
         f->input[i] = glue_array(x, names[i]);
-        if (f->input[i].rank != f->input[QUERY].rank || f->input[i].rank < 3 ||
-            f->input[i].dim[f->input[i].rank - 1] != width[i]) {
-            glue_abort("internal", "%s does not fit the layer", names[i]);
+        if (f->input[i].rank != f->input[QUERY].rank || f->input[i].rank < 3) {
+            glue_abort("internal", "%s does not have the rank of the others", names[i]);
         }
+    }
+    const int last = f->input[QUERY].rank - 1;
+    f->call.query_width = f->input[QUERY].dim[last];
+    f->call.key_width = f->input[KEY].dim[last];
+    f->call.value_width = f->input[VALUE].dim[last];
+    if (!f->layer->kind->accepts(f->layer, f->call.query_width, f->call.key_width,
+                                 f->call.value_width)) {
+        glue_abort("internal", "the inputs do not fit the layer's weights");
     }
 }
 
@@ -170,7 +175,7 @@ static SEXP allocate_results(const struct forward* f, SEXP options) {
     SET_VECTOR_ELT(results, 0,
                    f->has_heads
                        ? array_like(&f->input[QUERY], widths->output_rank, widths->output)
-                       : array_like(&f->input[QUERY], 1, &widths->value));
+                       : array_like(&f->input[QUERY], 1, &f->call.value_width));
     if (glue_flag(options, "scores")) {
         SET_VECTOR_ELT(results, 1, scores_array(f));
     }
@@ -316,7 +321,7 @@ static enum attn_dead_row dead_row_of(SEXP options) {
 static void write_results(struct glue_call* call, const struct forward* f, SEXP results) {
     const struct attn_layer_widths* widths = &f->layer->widths;
     write_result(call, f, QUERY, f->has_heads ? widths->output_rank : 1,
-                 f->has_heads ? widths->output : &widths->value, f->call.output,
+                 f->has_heads ? widths->output : &f->call.value_width, f->call.output,
                  VECTOR_ELT(results, 0));
     SEXP projections = VECTOR_ELT(results, 2);
     for (int which = 0; projections != R_NilValue && which < ATTN_PROJECTIONS; which++) {

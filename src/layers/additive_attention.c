@@ -17,9 +17,17 @@ static enum attn_status forward(const struct attn_context* context,
     return attn_direct_run(context, call, &problem);
 }
 
+/* the scale is a vector over the last dim of query and key */
+static int accepts(const struct attn_layer* layer, ptrdiff_t query, ptrdiff_t key,
+                   ptrdiff_t value) {
+    (void)value;
+    return query == key && (!layer->config.use_scale || query == layer->widths.query);
+}
+
 const struct attn_layer_kind attn_additive_attention_kind = {
     ATTN_LAYER_ADDITIVE_ATTENTION,
     "additive_attention",
     describe,
     forward,
+    accepts,
 };

@@ -27,9 +27,17 @@ static enum attn_status forward(const struct attn_context* context,
     return attn_direct_run(context, call, &problem);
 }
 
+static int accepts(const struct attn_layer* layer, ptrdiff_t query, ptrdiff_t key,
+                   ptrdiff_t value) {
+    (void)layer;
+    (void)value;
+    return query == key;
+}
+
 const struct attn_layer_kind attn_attention_kind = {
     ATTN_LAYER_ATTENTION,
     "attention",
     describe,
     forward,
+    accepts,
 };

@@ -2,7 +2,7 @@
 
 struct attn_attention attn_direct_problem(const struct attn_layer* layer,
                                           const struct attn_layer_call* call) {
-    const ptrdiff_t K = layer->widths.query, V = layer->widths.value;
+    const ptrdiff_t K = call->query_width, V = call->value_width;
     const ptrdiff_t T = call->target, S = call->source;
     struct attn_attention problem = {
         .dtype = layer->dtype,

@@ -8,4 +8,5 @@ const struct attn_layer_kind attn_group_query_attention_kind = {
     "group_query_attention",
     attn_projected_describe,
     attn_projected_forward,
+    attn_projected_accepts,
 };

@@ -59,6 +59,9 @@ struct attn_layer_kind {
     enum attn_status (*describe)(struct attn_layer* layer);
     enum attn_status (*forward)(const struct attn_context* context,
                                 const struct attn_layer* layer, struct attn_layer_call* call);
+    /* whether inputs of these last dims can be computed with the layer's weights */
+    int (*accepts)(const struct attn_layer* layer, ptrdiff_t query, ptrdiff_t key,
+                   ptrdiff_t value);
 };
 
 struct attn_layer {
@@ -83,15 +86,18 @@ enum { ATTN_PROJECT_QUERY, ATTN_PROJECT_KEY, ATTN_PROJECT_VALUE, ATTN_PROJECT_GA
 /* One call of a layer. All tensors are of the layer's dtype and row-major. */
 struct attn_layer_call {
     ptrdiff_t batch, target, source;
-    const void* query; /* (B, T, widths.query); the same pointer may appear twice */
-    const void* key;   /* (B, S, widths.key) */
-    const void* value; /* (B, S, widths.value) */
+    /* last dims of the inputs: where no weight depends on them (Attention) they
+     * may differ from those the layer was built for */
+    ptrdiff_t query_width, key_width, value_width;
+    const void* query; /* (B, T, query_width); the same pointer may appear twice */
+    const void* key;   /* (B, S, key_width) */
+    const void* value; /* (B, S, value_width) */
     struct attn_mask mask;
     struct attn_mask_part keep_row;
     enum attn_dead_row dead_row;
     int training;
     int reference;
-    void* output;   /* (B, T, prod of widths.output), or (B, T, widths.value) */
+    void* output; /* (B, T, prod of widths.output), or (B, T, value_width) */
     struct attn_scores_out scores;
     /* set by the layer: its projections, (B, T or S, heads, dim), in the workspace */
     const void* projection[ATTN_PROJECTIONS];

@@ -7,4 +7,5 @@ const struct attn_layer_kind attn_multi_head_attention_kind = {
     "multi_head_attention",
     attn_projected_describe,
     attn_projected_forward,
+    attn_projected_accepts,
 };

@@ -118,3 +118,9 @@ enum attn_status attn_projected_forward(const struct attn_context* context,
     call->projection[ATTN_PROJECT_GATE] = gate;
     return project(context, layer, output_place(layer), query_rows, attended, call->output);
 }
+
+int attn_projected_accepts(const struct attn_layer* layer, ptrdiff_t query, ptrdiff_t key,
+                           ptrdiff_t value) {
+    const struct attn_layer_widths* widths = &layer->widths;
+    return query == widths->query && key == widths->key && value == widths->value;
+}

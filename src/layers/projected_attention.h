@@ -13,5 +13,7 @@ enum attn_status attn_projected_describe(struct attn_layer* layer);
 enum attn_status attn_projected_forward(const struct attn_context* context,
                                         const struct attn_layer* layer,
                                         struct attn_layer_call* call);
+int attn_projected_accepts(const struct attn_layer* layer, ptrdiff_t query, ptrdiff_t key,
+                           ptrdiff_t value);
 
 #endif

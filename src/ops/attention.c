@@ -6,8 +6,8 @@
 #include "kernels.h"
 
 /* A logit is a sum over K. Summed in one go its error grows with K; in runs of
- * this length, added up afterwards, it stays within the accuracy that design
- * promises for K up to 256. */
+ * this length, added up afterwards, the output stays within u (1 + max|logit|)
+ * max|value| for K up to 256 (tests/core/test_attention.c). */
 enum { LOGIT_DEPTH = 16 };
 
 #define REAL_BITS 32

@@ -16,7 +16,8 @@
 #include "status.h"
 #include "tensor.h"
 
-/* What a query row gives that sees no key at all (see keras-semantics). */
+/* What a query row gives that sees no key at all: Keras's layers differ, and a
+ * model that comes from Keras is to predict the same. */
 enum attn_dead_row {
     ATTN_DEAD_MEAN,    /* the mean of all values: Keras's fused path */
     ATTN_DEAD_ZERO,    /* zeros: Keras's softmax layer */

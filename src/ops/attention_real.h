@@ -27,6 +27,7 @@ struct REAL_NAME(lane_state) {
     real* logits;  /* tile_keys rows */
     real* output;  /* V rows */
     real *row_max, *row_sum, *factor;
+    real* cleaned;       /* a tile of values: (tile_keys x V) */
     unsigned char* dead; /* queries that see nothing */
     uint8_t* keep;       /* dropout of one row of logits */
     ptrdiff_t batch, head, t_begin, queries;
@@ -171,35 +172,49 @@ static void REAL_NAME(drop_weights)(const struct attn_attention* p,
     }
 }
 
-/* output (V x tile_queries) += values' weights. A masked key's weight is 0, but
- * 0 * NaN is not: where a tile has both masked keys and such values, masked keys
- * are passed over one by one. */
+/* output (V x tile_queries) += values' weights */
+static void REAL_NAME(add_weighted)(const struct REAL_NAME(lane_state) * lanes, ptrdiff_t dims,
+                                    ptrdiff_t keys, const real* values) {
+    const ptrdiff_t width = REAL_KERNELS->tile_queries;
+    for (ptrdiff_t lane = 0; lane < width; lane += REAL_KERNELS->block_columns) {
+        REAL_KERNELS->multiply(dims, keys, values, dims, lanes->logits + lane, width,
+                               lanes->output + lane, width, 1);
+    }
+}
+
+/* A masked key's weight is 0, but 0 * NaN is not. Where a tile has both masked
+ * keys and such values, these are first taken as 0, so that rows that do not see
+ * them get the bits they would get without them, then added to the rows that do. */
+static void REAL_NAME(add_unclean)(const struct attn_attention* p,
+                                   const struct REAL_NAME(lane_state) * lanes, ptrdiff_t s_begin,
+                                   ptrdiff_t keys, const real* values) {
+    const ptrdiff_t width = REAL_KERNELS->tile_queries, dims = p->value_dim;
+    for (ptrdiff_t at = 0; at < keys * dims; at++) {
+        lanes->cleaned[at] = values[at] - values[at] == 0 ? values[at] : 0;
+    }
+    REAL_NAME(add_weighted)(lanes, dims, keys, lanes->cleaned);
+    for (ptrdiff_t at = 0; at < keys * dims; at++) {
+        const ptrdiff_t j = at / dims, v = at % dims;
+        for (ptrdiff_t i = 0; values[at] - values[at] != 0 && i < lanes->queries; i++) {
+            if (attn_mask_sees(&p->mask, lanes->batch, lanes->head, lanes->t_begin + i,
+                               s_begin + j)) {
+                lanes->output[v * width + i] += lanes->logits[j * width + i] * values[at];
+            }
+        }
+    }
+}
+
 static void REAL_NAME(add_values)(const struct REAL_NAME(attend) * attend,
                                   const struct REAL_NAME(lane_state) * lanes, ptrdiff_t s_begin,
                                   ptrdiff_t keys, int some_masked) {
     const struct attn_attention* p = attend->problem;
-    const ptrdiff_t width = REAL_KERNELS->tile_queries;
     const ptrdiff_t matrix = lanes->batch * p->key_heads + lanes->head / (p->heads / p->key_heads);
     const real* values = attend->values + (matrix * p->source + s_begin) * p->value_dim;
     const ptrdiff_t tile = matrix * attend->key_tiles + s_begin / REAL_KERNELS->tile_keys;
-    if (!some_masked || !attend->unclean[tile]) {
-        for (ptrdiff_t lane = 0; lane < width; lane += REAL_KERNELS->block_columns) {
-            REAL_KERNELS->multiply(p->value_dim, keys, values, p->value_dim, lanes->logits + lane,
-                                   width, lanes->output + lane, width, 1);
-        }
-        return;
-    }
-    for (ptrdiff_t i = 0; i < lanes->queries; i++) {
-        for (ptrdiff_t j = 0; j < keys; j++) {
-            const real weight = lanes->logits[j * width + i];
-            if (!attn_mask_sees(&p->mask, lanes->batch, lanes->head, lanes->t_begin + i,
-                                s_begin + j)) {
-                continue;
-            }
-            for (ptrdiff_t v = 0; v < p->value_dim; v++) {
-                lanes->output[v * width + i] += weight * values[j * p->value_dim + v];
-            }
-        }
+    if (some_masked && attend->unclean[tile]) {
+        REAL_NAME(add_unclean)(p, lanes, s_begin, keys, values);
+    } else {
+        REAL_NAME(add_weighted)(lanes, p->value_dim, keys, values);
     }
 }
 
@@ -382,7 +397,8 @@ static void REAL_NAME(attend_tile)(void* work, ptrdiff_t item, int thread) {
     lanes.row_sum = lanes.row_max + width;
     lanes.factor = lanes.row_sum + width;
     lanes.logits = lanes.factor + width; /* twice tile_keys rows */
-    lanes.dead = (unsigned char*)(lanes.logits + 2 * height * width);
+    lanes.cleaned = lanes.logits + 2 * height * width;
+    lanes.dead = (unsigned char*)(lanes.cleaned + height * p->value_dim);
     lanes.keep = lanes.dead + width;
     lanes.batch = matrix / p->heads;
     lanes.head = matrix % p->heads;
@@ -429,7 +445,8 @@ static enum attn_status REAL_NAME(attention)(const struct attn_context* context,
     const ptrdiff_t packs = p->batch * p->key_heads * attend.key_tiles;
     const ptrdiff_t items = p->batch * p->heads * attend.query_tiles;
     const int threads = attn_parallel_width(context, items, operations);
-    size_t elements = (size_t)(width * (p->key_dim + p->value_dim + 3 + 2 * height));
+    size_t elements = (size_t)(width * (p->key_dim + p->value_dim + 3 + 2 * height) +
+                               height * p->value_dim);
     attend.scratch_stride = (elements * sizeof(real) + (size_t)(width + height) + 63) / 64 * 64;
     attend.scratch =
         attn_workspace_take(context->workspace, (size_t)threads, attend.scratch_stride);

@@ -174,3 +174,68 @@ oracle_heads <- function(layer, query, value, key = value, visible = NULL, dead_
   }
   list(output = array(flat, c(batch, n_query, out)), scores = scores)
 }
+
+# One of each kind.
+all_layers <- function(...) {
+  list(
+    layer_multi_head_attention(num_heads = 2, key_dim = 3, ...),
+    layer_group_query_attention(
+      head_dim = 3, num_query_heads = 2, num_key_value_heads = 1, ...
+    ),
+    layer_attention(use_scale = TRUE, ...),
+    layer_additive_attention(...)
+  )
+}
+
+# Calls a layer of any kind on query and value.
+call_layer <- function(layer, x, y = x, ...) {
+  if ("inputs" %in% names(formals(layer))) layer(list(x, y), ...) else layer(x, y, ...)
+}
+
+# A built layer for inputs of width 4.
+small_mha <- function(..., heads = 2) {
+  layer <- layer_multi_head_attention(num_heads = heads, key_dim = 3, dtype = "float64", ...)
+  layer$build(c(NA, NA, 4), c(NA, NA, 4))
+  layer
+}
+
+make_gqa <- function(...) {
+  given <- list(...)
+  defaults <- list(head_dim = 3, num_query_heads = 4, num_key_value_heads = 2)
+  do.call(
+    layer_group_query_attention, c(given, defaults[setdiff(names(defaults), names(given))])
+  )
+}
+
+# The query, value and key of Keras's own tests of correctness.
+tiny_inputs <- function() {
+  list(
+    array(c(1, 0, 0, 1), c(1, 2, 2)), array(c(1, 3, 2, 4), c(1, 2, 2)),
+    array(c(0, 1, 1, 0), c(1, 2, 2))
+  )
+}
+
+# op_dot_product_attention(), written out.
+oracle_op <- function(query, key, value, bias = NULL, mask = NULL, scale = NULL,
+                      is_causal = FALSE, cap = NULL) {
+  shape <- c(dim(query)[1], dim(query)[3], dim(query)[2], dim(key)[2])
+  scale <- if (is.null(scale)) 1 / sqrt(dim(query)[4]) else scale
+  bias <- if (is.null(bias)) array(0, shape) else broadcast_to(bias, shape)
+  mask <- if (is.null(mask)) array(TRUE, shape) else broadcast_to(mask, shape) != 0
+  out <- array(0, c(dim(query)[1:3], dim(value)[4]))
+  for (b in seq_len(shape[1])) for (n in seq_len(shape[2])) for (t in seq_len(shape[3])) {
+    g <- ceiling(n / (shape[2] / dim(key)[3]))
+    logits <- scale * (matrix(key[b, , g, ], shape[4]) %*% query[b, t, n, ]) + bias[b, n, t, ]
+    if (!is.null(cap)) logits <- cap * tanh(logits / cap)
+    seen <- mask[b, n, t, ] & (!is_causal | seq_len(shape[4]) <= t)
+    p <- if (any(seen)) exp(logits - max(logits[seen])) * seen else rep(1, shape[4])
+    out[b, t, n, ] <- as.vector(p / sum(p)) %*% matrix(value[b, , g, ], shape[4])
+  }
+  out
+}
+
+# For the rest of the caller.
+in_float64 <- function(env = parent.frame()) {
+  old <- config_set_floatx("float64")
+  withr::defer(config_set_floatx(old), envir = env)
+}

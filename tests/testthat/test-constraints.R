@@ -71,7 +71,8 @@ test_that("bad arguments are refused", {
   from_dict <- function(axis) {
     as_constraint(list(class_name = "UnitNorm", config = list(axis = axis)), "layer")
   }
-  expect_all_refused(from_dict, list("a", 0.5, list(0, 0), list("a"), list(list(0, 1)), NA), "axis")
+  bad_dict_axes <- list("a", 0.5, list(0, 0), list("a"), list(list(0, 1)), NA)
+  expect_all_refused(from_dict, bad_dict_axes, "constraint")
 })
 
 test_that("an axis that the weight has not is refused", {

@@ -1,9 +1,3 @@
-small_mha <- function(..., heads = 2) {
-  layer <- layer_multi_head_attention(num_heads = heads, key_dim = 3, dtype = "float64", ...)
-  layer$build(c(NA, NA, 4), c(NA, NA, 4))
-  layer
-}
-
 test_that("set_keras_mask() attaches, get_keras_mask() reads, NULL removes", {
   x <- random_array(2, 3, 4)
   mask <- matrix(c(TRUE, FALSE), 2, 3)

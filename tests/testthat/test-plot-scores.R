@@ -130,6 +130,18 @@ test_that("the panels are the heads of the chosen batch", {
   expect_identical(data$beyond, c(FALSE, FALSE))
 })
 
+test_that("panels can be given titles", {
+  scores <- plain_scores()
+  data <- prepare_score_panels(scores, heads = c(3, 1), head_labels = c("far", "near"))
+  expect_identical(data$names, c("far", "near"))
+  for (labels in list("one", 1:2, c("a", NA), list("a", "b"))) {
+    error <- expect_error(prepare_score_panels(scores, heads = 1:2, head_labels = labels),
+      class = "attn_error_argument"
+    )
+    expect_match(conditionMessage(error), "head_labels")
+  }
+})
+
 test_that("scores without heads are one panel without a name", {
   scores <- plain_scores(c(2, 4, 5), has_heads = FALSE)
   data <- prepare_score_panels(scores, batch = 2)

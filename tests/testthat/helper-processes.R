@@ -1,0 +1,64 @@
+# Other processes that use the installed package.
+
+# The library that this attn was loaded from comes first. Where it was not
+# installed (load_all()), a child could only find another one.
+child_library <- function() {
+  path <- getNamespaceInfo("attn", "path")
+  skip_if_not(file.exists(file.path(path, "Meta", "package.rds")), "attn is not installed")
+  unique(c(dirname(path), .libPaths()))
+}
+
+# fun(...) in a fresh R process that has not loaded attn.
+in_fresh_process <- function(fun, ...) {
+  skip_if_not_installed("callr")
+  callr::r(fun, list(...), libpath = child_library())
+}
+
+in_psock_worker <- function(fun, ...) {
+  libraries <- child_library()
+  cluster <- parallel::makePSOCKcluster(1L)
+  on.exit(parallel::stopCluster(cluster))
+  # Not clusterCall(.libPaths): the worker would change its copy of that function.
+  parallel::clusterCall(cluster, eval, bquote(.libPaths(.(libraries))), globalenv())
+  environment(fun) <- globalenv()
+  parallel::clusterCall(cluster, fun, ...)[[1L]]
+}
+
+# fun() in a child of a fork, after the parent has used its threads.
+in_forked_child <- function(fun) {
+  skip_on_os("windows")
+  local_threads(2L)
+  x <- random_array(4, 64, 64)
+  layer_attention(x)
+  parallel::mclapply(1:2, function(i) fun(), mc.cores = 2L)[[2L]]
+}
+
+local_threads <- function(n, env = parent.frame()) {
+  before <- attn_threads(n)
+  withr::defer(attn_threads(before), envir = env)
+}
+
+with_threads <- function(n, code) {
+  local_threads(n)
+  force(code)
+}
+
+# Training calls that the layer's dropout has counted.
+dropout_calls <- function(layer) .Call(ffi_layer_info, layer_self(layer)$handle)$calls
+
+# Comparisons of large arrays, with a message of one line.
+expect_same_bits <- function(object, expected, label) {
+  expect_true(identical(object, expected), label = paste(label, "- the same bits"))
+}
+
+expect_close <- function(object, expected, tolerance, label) {
+  expect_identical(dim(object), dim(expected), label = label)
+  size <- max(1, max(abs(expected)))
+  expect_lte(max(abs(object - expected)), tolerance * size, label = paste(label, "- difference"))
+}
+
+without_flash_attention <- function(code) {
+  config_disable_flash_attention()
+  on.exit(config_enable_flash_attention())
+  force(code)
+}
