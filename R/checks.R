@@ -58,6 +58,24 @@ check_number <- function(x, owner, argument, min = -Inf, max = Inf, null_ok = FA
   as.double(x)
 }
 
+# Two numbers of which the second must not be smaller.
+check_order <- function(low, high, owner, low_argument, high_argument) {
+  if (high < low) {
+    abort_argument(owner, high_argument,
+      sprintf("at least `%s`, which is %s", low_argument, format(low, digits = 15)), high
+    )
+  }
+}
+
+# A number that stays finite in the precision of the computation -> as it is there.
+check_finite_in <- function(x, dtype, owner, argument) {
+  rounded <- round_to_dtype(x, dtype)
+  if (!is.finite(rounded)) {
+    abort_argument(owner, argument, paste("a number that is finite as", dtype), x)
+  }
+  rounded
+}
+
 check_string <- function(x, owner, argument, choices = NULL, null_ok = FALSE) {
   if (null_ok && is.null(x)) {
     return(NULL)

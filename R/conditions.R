@@ -145,8 +145,9 @@ describe_object <- function(value) {
 
 describe_number_or_text <- function(value) {
   if (!is.character(value) || is.na(value)) {
-    huge <- is.numeric(value) && isTRUE(abs(value) >= 1e15)
-    return(format(value, digits = 15, scientific = huge, trim = TRUE))
+    size <- if (is.numeric(value)) abs(value)
+    is_long <- isTRUE(size >= 1e15) || isTRUE(size > 0 && size < 1e-5)
+    return(format(value, digits = 15, scientific = is_long, trim = TRUE))
   }
   if (validEnc(value)) encodeString(substr(value, 1L, 60L), quote = "\"") else "invalid text"
 }

@@ -157,7 +157,8 @@ constraint_minmaxnorm <- function(min_value = 0, max_value = 1, rate = 1, axis =
 new_min_max_norm <- function(min_value, max_value, rate, keras_axis) {
   owner <- "constraint_minmaxnorm()"
   min_value <- check_bound(min_value, owner, "min_value")
-  max_value <- check_bound(max_value, owner, "max_value", min = min_value)
+  max_value <- check_bound(max_value, owner, "max_value")
+  check_order(min_value, max_value, owner, "min_value", "max_value")
   rate <- check_number(rate, owner, "rate", min = 0, max = 1)
   config <- list(min_value = min_value, max_value = max_value, rate = rate, axis = keras_axis)
   new_norm_constraint("MinMaxNorm", config, owner, function(norms) {

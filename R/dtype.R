@@ -88,6 +88,11 @@ serialize_dtype <- function(dtype) {
   )
 }
 
+# Numbers beyond this become Inf.
+largest_finite <- function(dtype) {
+  if (dtype == "float32") (2 - 2^-24) * 2^127 else .Machine$double.xmax
+}
+
 # Doubles rounded to what the dtype can hold; attributes stay.
 round_to_dtype <- function(x, dtype) {
   if (dtype == "float32") {

@@ -98,20 +98,22 @@ constant_to_config <- function(value) {
 }
 
 constant_from_config <- function(value) {
-  if (is.list(value) && any(c("__numpy__", "__tensor__") %in% value[["class_name"]])) {
-    value <- nested_list_to_array(value[["config"]][["value"]])
+  class_name <- if (!is.object(value) && is.list(value)) value[["class_name"]]
+  if (is_string(class_name) && class_name %in% c("__numpy__", "__tensor__")) {
+    config <- value[["config"]]
+    value <- if (is.list(config)) nested_list_to_array(config[["value"]])
   }
   initializer_constant(value)
 }
 
 # Nested lists as JSON gives them (outermost = first axis) -> an array.
 nested_list_to_array <- function(x) {
-  if (!is.list(x)) {
+  if (is.object(x) || !is.list(x)) {
     return(x)
   }
   shape <- integer()
   level <- x
-  while (is.list(level) && length(level)) {
+  while (!is.object(level) && is.list(level) && length(level)) {
     shape <- c(shape, length(level))
     level <- level[[1L]]
   }
@@ -119,7 +121,7 @@ nested_list_to_array <- function(x) {
     shape <- c(shape, length(level))
   }
   values <- unlist(x)
-  if (length(values) != prod(shape)) {
+  if (!is.numeric(values) || length(values) != prod(shape)) {
     return(x)
   }
   array(from_row_major(values, shape), dim = shape)

@@ -72,7 +72,8 @@ initializer_random_uniform <- function(minval = -0.05, maxval = 0.05, seed = NUL
   owner <- "initializer_random_uniform()"
   check_no_dots(owner, ...)
   minval <- check_number(minval, owner, "minval")
-  maxval <- check_number(maxval, owner, "maxval", min = minval)
+  maxval <- check_number(maxval, owner, "maxval")
+  check_order(minval, maxval, owner, "minval", "maxval")
   seed <- check_seed(seed, owner)
   new_random_initializer(
     "RandomUniform", list(seed = seed, minval = minval, maxval = maxval), owner,

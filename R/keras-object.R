@@ -81,6 +81,11 @@ str.attn_object <- function(object, ...) {
 
 #' @export
 get_config.attn_object <- function(object, ...) {
+  if (!is.function(object)) {
+    abort_argument("get_config()", "object",
+      "a layer, initializer, regularizer or constraint", object
+    )
+  }
   attr(object, "config")
 }
 

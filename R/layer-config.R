@@ -96,7 +96,8 @@ layer_from_config <- function(kind, config, owner = "from_config()") {
         }
       ),
       "attn_error_config",
-      owner = owner, argument = "config", expected = known, received = names(config)
+      owner = owner, argument = "config", expected = known,
+      received = if (length(config)) names(config) else "an empty list"
     )
   }
   do.call(layer_kinds[[kind]]$constructor, c(list(NULL), config),

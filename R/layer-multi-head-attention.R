@@ -223,7 +223,7 @@ heads_forward <- function(self, query, value, key, masks, scores, causal, traini
     if (!is.null(key)) check_input(key, owner, "key")
   )
   output_mask <- implicit_mask(query)
-  masks <- effective_masks(self, masks, output_mask, implicit_mask(value), implicit_mask(key))
+  masks <- effective_masks(self, masks, query, output_mask, implicit_mask(value), implicit_mask(key))
   fused <- self$config$dropout == 0 && !scores && geometry$rank == 3L
   placed <- heads_masks(self, geometry, masks, causal, fused)
   regularizer <- self$activity_regularizer
@@ -281,12 +281,10 @@ projection_outputs <- function(projections) {
 
 # Explicit masks win over those attached to the inputs; but multi-head attention
 # knows the query's mask only from the query, as in Keras.
-effective_masks <- function(self, masks, query, value, key) {
+effective_masks <- function(self, masks, input, query, value, key) {
   explicit_query <- masks[["query_mask"]]
   if (self$kind == "multi_head_attention" && !is.null(explicit_query)) {
-    if (!is_keras_tensor(explicit_query)) {
-      check_mask_values(explicit_query, self$label, "query_mask")
-    }
+    check_covering_mask(explicit_query, input, self$label, "query_mask")
     attn_warn(
       paste0(
         self$label, ": `query_mask` has no effect on the result, as in Keras. ",
@@ -458,7 +456,7 @@ heads_symbolic <- function(self, inputs, masks, scores, causal, training) {
 heads_spec <- function(self, inputs, masks, scores, causal) {
   shapes <- lapply(inputs, function(x) if (!is.null(x)) dim(x))
   geometry <- heads_geometry(self, shapes$query, shapes$value, shapes$key)
-  masks <- effective_masks(self, masks, NULL, NULL, NULL)
+  masks <- effective_masks(self, masks, inputs$query, NULL, NULL, NULL)
   heads_masks(self, geometry, masks, causal, fused = FALSE)
   list(
     geometry = geometry,

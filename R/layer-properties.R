@@ -276,15 +276,21 @@ projection <- function(self, name) {
 
 compute_output_shape <- function(self, query_shape, value_shape, key_shape) {
   shapes <- as_input_shapes(self, query_shape, value_shape, key_shape)
-  check_rank(shapes$query, self$label, "query_shape", 3L,
-    exactly = self$kind == "group_query_attention"
-  )
-  check_rank(shapes$value, self$label, "value_shape", 3L)
-  if (self$heads) {
-    heads_output_shape(self, shapes$query, shapes$value, shapes$key)
-  } else {
-    scores_output_shape(shapes$query, shapes$value)
-  }
+  owner <- self$label
+  about_shapes({
+    check_rank(shapes$query, owner, "query", 3L,
+      exactly = self$kind == "group_query_attention"
+    )
+    check_same_rank(shapes$value, shapes$query, owner, "value")
+    if (!is.null(shapes$key)) {
+      check_value_key_agree(shapes$value, shapes$key, owner)
+    }
+    if (self$heads) {
+      heads_output_shape(self, shapes$query, shapes$value, shapes$key)
+    } else {
+      scores_output_shape(shapes$query, shapes$value)
+    }
+  })
 }
 
 output_spec_function <- function(self) {
@@ -338,14 +344,8 @@ heads_mask_function <- function(self) {
     owner <- self$label
     check_given(missing(query), owner, "query", "an array")
     check_mask_input(query, owner, "query")
-    if (is.null(mask)) {
-      return(implicit_mask(query))
-    }
     mask <- if (!is.object(mask) && is.list(mask) && length(mask)) mask[[1L]] else mask
-    if (!is.null(mask) && !is_keras_tensor(mask)) {
-      check_mask_values(mask, owner, "mask")
-    }
-    mask
+    if (is.null(mask)) implicit_mask(query) else check_given_mask(mask, owner)
   }
 }
 
@@ -360,13 +360,19 @@ scores_mask_function <- function(self) {
       check_mask_input(inputs[[role]], owner, role)
     }
     mask <- check_mask_list(mask, owner)$query
-    if (!is.null(mask) && !is_keras_tensor(mask)) {
-      check_mask_values(mask, owner, "mask")
-    }
-    mask
+    if (!is.null(mask)) check_given_mask(mask, owner)
   }
 }
 
+# It is handed on without a look at the shapes, as in Keras.
+check_given_mask <- function(mask, owner) {
+  if (!is_keras_tensor(mask)) {
+    check_mask_values(mask, owner, "mask")
+  }
+  mask
+}
+
+# Any shape will do: only the mask is looked at.
 check_mask_input <- function(x, owner, argument) {
   if (!is_keras_tensor(x)) check_input(x, owner, argument)
 }

@@ -91,10 +91,12 @@ additive_specs <- function(self, widths) {
 # `layer$build()`: shapes come as two or three arguments, or as one list of them.
 build_layer <- function(self, query_shape, value_shape = NULL, key_shape = NULL) {
   shapes <- as_input_shapes(self, query_shape, value_shape, key_shape)
-  geometry <- layer_geometry(self, shapes$query, shapes$value, shapes$key)
-  if (!self$built) {
-    build_native(self, geometry)
-  }
+  about_shapes({
+    geometry <- layer_geometry(self, shapes$query, shapes$value, shapes$key)
+    if (!self$built) {
+      build_native(self, geometry)
+    }
+  })
   invisible(layer_object(self))
 }
 
@@ -213,7 +215,21 @@ as_input_shapes <- function(self, query_shape, value_shape, key_shape) {
 }
 
 # A list of single numbers (or NULLs) is a shape, a list of vectors is several.
-is_list_of_shapes <- function(x) !is.object(x) && is.list(x) && any(lengths(x) > 1L)
+is_list_of_shapes <- function(x) {
+  !is.object(x) && typeof(x) == "list" && any(lengths(x) > 1L)
+}
+
+# Errors about the shape of an input are errors about the argument `..._shape`.
+about_shapes <- function(code) {
+  tryCatch(code, attn_error_shape = function(error) {
+    if (!(error$argument %in% c("query", "value", "key"))) {
+      stop(error)
+    }
+    abort_shape(error$layer, paste0(error$argument, "_shape"),
+      sub("^an array", "the shape of an array", error$expected), error$received
+    )
+  })
+}
 
 layer_weights <- function(self) {
   if (!self$built) {

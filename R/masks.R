@@ -37,22 +37,14 @@
 set_keras_mask <- function(x, mask, ...) {
   owner <- "set_keras_mask()"
   check_no_dots(owner, ...)
-  if (missing(x) || !is.atomic(x) || is.null(dim(x))) {
-    abort_argument(owner, "x", "an array with dims", x)
+  if (missing(x) || !is_plain_array(x)) {
+    abort_argument(owner, "x", "a numeric array with dims", x)
   }
   if (missing(mask)) {
     abort_argument(owner, "mask", "a logical or numeric array, or NULL", received = "nothing")
   }
   if (!is.null(mask)) {
-    check_mask_values(mask, owner, "mask")
-    shape <- dim_or_length(mask)
-    leading <- dim(x)[seq_along(shape)]
-    if (length(shape) > length(dim(x)) || !all(shape == leading | shape == 1L)) {
-      abort_shape(owner, "mask",
-        paste("an array with the leading dims of `x`, whose shape is", format_shape(dim(x))),
-        paste("shape", format_shape(shape))
-      )
-    }
+    check_covering_mask(mask, x, owner, "mask", "x")
   }
   attr(x, "keras_mask") <- mask
   x
@@ -70,6 +62,22 @@ get_keras_mask <- function(x, ...) {
 
 implicit_mask <- function(x) {
   attr(x, "keras_mask", exact = TRUE)
+}
+
+# A mask whose dims are the leading dims of an input, or 1.
+check_covering_mask <- function(mask, x, owner, argument, role = "query") {
+  if (!is_keras_tensor(mask)) {
+    check_mask_values(mask, owner, argument)
+  }
+  shape <- dim_or_length(mask)
+  if (length(shape) > length(dim(x)) || !fits_extents(shape, dim(x)[seq_along(shape)])) {
+    abort_shape(owner, argument,
+      sprintf("an array with the leading dims of `%s`, whose shape is %s", role,
+        format_shape(dim(x))),
+      paste("shape", format_shape(shape))
+    )
+  }
+  mask
 }
 
 # Logical or numeric, without NA.
@@ -116,6 +124,12 @@ place_masks <- function(components, extents, n_pair, owner, least_rank = 0L) {
   ranks <- vapply(components, function(component) length(component$dims), 1L)
   merged_rank <- max(ranks, least_rank)
   check_merged_rank(merged_rank, components, ranks, extents, n_pair, owner)
+  if (length(components) && length(extents) > most_dims) {
+    abort_shape(owner, components[[1L]]$argument,
+      sprintf("NULL, because the scores have more than %d dims", most_dims),
+      sprintf("a mask for scores of %d dims", length(extents))
+    )
+  }
   missing_axes <- rep.int(1L, length(extents) - merged_rank)
   lapply(components, function(component) {
     dims <- c(rep.int(1L, merged_rank - length(component$dims)), component$dims)

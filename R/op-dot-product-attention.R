@@ -64,13 +64,18 @@ op_dot_product_attention <- function(query, key, value, bias = NULL, mask = NULL
     component <- mask_component(mask, owner, "mask")
     masks <- list(list(component$mask, pad_left(component, 4L, extents, owner)))
   }
+  dtype <- config_floatx()
   scale <- check_number(scale, owner, "scale", null_ok = TRUE)
   flash <- check_flag(flash_attention, owner, "flash_attention", null_ok = TRUE)
   .Call(ffi_op_attention, query, key, value, bias, masks, list(
-    dtype = config_floatx(),
-    scale = if (is.null(scale)) 1 / sqrt(shapes$query[4L]) else scale,
+    dtype = dtype,
+    scale = if (is.null(scale)) {
+      1 / sqrt(shapes$query[4L])
+    } else {
+      check_finite_in(scale, dtype, owner, "scale")
+    },
     causal = check_flag(is_causal, owner, "is_causal"),
-    soft_cap = check_soft_cap(attn_logits_soft_cap, owner),
+    soft_cap = check_soft_cap(attn_logits_soft_cap, dtype, owner),
     reference = if (is.null(flash)) !config_is_flash_attention_enabled() else !flash
   ))
 }
@@ -126,17 +131,23 @@ place_bias <- function(bias, extents, owner) {
       paste("shape", format_shape(shape))
     )
   }
+  if (anyNA(bias) || max(bias) > largest_finite(config_floatx())) {
+    abort_argument(owner, "bias", "an array of finite numbers or -Inf", bias)
+  }
   list(bias, dims)
 }
 
 # The core takes 0 for no cap.
-check_soft_cap <- function(x, owner) {
+check_soft_cap <- function(x, dtype, owner) {
   cap <- check_number(x, owner, "attn_logits_soft_cap", null_ok = TRUE)
   if (is.null(cap)) {
     return(0)
   }
+  cap <- check_finite_in(cap, dtype, owner, "attn_logits_soft_cap")
   if (cap <= 0) {
-    abort_argument(owner, "attn_logits_soft_cap", "a positive number or NULL", x)
+    abort_argument(owner, "attn_logits_soft_cap",
+      sprintf("NULL or a number that is positive as %s", dtype), x
+    )
   }
   cap
 }

@@ -116,12 +116,13 @@ check_plot_settings <- function(settings, owner) {
   check_no_unknown(settings, plot_settings, owner)
   for (name in names(settings)) {
     value <- settings[[name]]
-    sized <- startsWith(name, "cex") || startsWith(name, "font")
-    if (sized) {
-      check_number(value, owner, name, min = if (startsWith(name, "cex")) 0.01 else 1)
+    if (startsWith(name, "cex")) {
+      check_number(value, owner, name, min = 0.01, max = 50)
+    } else if (startsWith(name, "font")) {
+      check_positive_int(value, owner, name)
     } else if (name == "family") {
       check_family(value, owner)
-    } else if (length(value) != 1L || !are_colors(value)) {
+    } else if (!are_colors(value) || length(value) != 1L) {
       abort_argument(owner, name, "one color", value)
     }
   }
@@ -137,14 +138,16 @@ check_title <- function(title, owner, argument) {
   if (is.null(title) || is.language(title)) {
     return(title)
   }
-  if (!is.character(title) || length(title) != 1L || is.na(title)) {
+  if (!is_string(title)) {
     abort_argument(owner, argument, "a string, an expression or NULL", title)
   }
   if (nzchar(title)) title
 }
 
 are_colors <- function(colors) {
-  (is.character(colors) || is.numeric(colors)) && !anyNA(colors) &&
+  is_code <- function(x) is.numeric(x) && all(x >= 0 & x <= .Machine$integer.max)
+  !is.object(colors) && length(colors) <= 10000L && !anyNA(colors) &&
+    (is.character(colors) || is_code(colors)) &&
     !inherits(try(grDevices::col2rgb(colors), silent = TRUE), "try-error")
 }
 
@@ -164,7 +167,7 @@ score_colors <- function(palette, owner, count = 256L) {
   if (is.character(palette) && length(palette) == 1L && palette %in% grDevices::hcl.pals()) {
     return(light_to_dark(grDevices::hcl.colors(count, palette)))
   }
-  if (length(palette) < 2L || !are_colors(palette)) {
+  if (!are_colors(palette) || length(palette) < 2L) {
     abort_argument(owner, "palette", expected, palette)
   }
   grDevices::colorRampPalette(palette)(count)
@@ -233,7 +236,9 @@ panel_names <- function(labels, heads, has_heads, owner) {
 
 check_batch <- function(batch, extent, owner) {
   count <- as.integer(prod(extent))
-  whole <- is.numeric(batch) && length(batch) && all(vapply(batch, is_whole_number, NA))
+  given <- batch
+  batch <- if (!is.list(batch)) whole_numbers(batch)
+  whole <- length(batch) > 0L
   if (whole && length(batch) == 1L && batch >= 1 && batch <= count) {
     return(as.integer(batch))
   }
@@ -249,7 +254,7 @@ check_batch <- function(batch, extent, owner) {
   } else {
     sprintf("a whole number from 1 to %d", count)
   }
-  abort_argument(owner, "batch", expected, batch)
+  abort_argument(owner, "batch", expected, given)
 }
 
 # Scores without a head axis have one head, number 1.
@@ -258,8 +263,10 @@ check_heads <- function(heads, extent, owner) {
   if (is.null(heads)) {
     return(seq_len(count))
   }
-  if (!is.numeric(heads) || !length(heads) || !all(vapply(heads, is_whole_number, NA)) ||
-    any(heads < 1 | heads > count)) {
+  fits <- !is.object(heads) && is.numeric(heads) && length(heads) > 0L &&
+    length(heads) <= 10000L && isTRUE(min(heads) >= 1 && max(heads) <= count) &&
+    all(heads == trunc(heads))
+  if (!fits) {
     abort_argument(owner, "heads",
       sprintf("NULL or whole numbers from 1 to %d", count), heads
     )
@@ -268,7 +275,7 @@ check_heads <- function(heads, extent, owner) {
 }
 
 check_zlim <- function(zlim, owner) {
-  if (!is.null(zlim) && (!is.numeric(zlim) || length(zlim) != 2L || !all(is.finite(zlim)) ||
+  if (!is.null(zlim) && (is.object(zlim) || !is.numeric(zlim) || length(zlim) != 2L || !all(is.finite(zlim)) ||
     zlim[1L] >= zlim[2L])) {
     abort_argument(owner, "zlim", "NULL or two increasing numbers", zlim)
   }

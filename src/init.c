@@ -30,6 +30,7 @@ void attribute_visible R_init_attn(DllInfo* dll) {
     R_useDynamicSymbols(dll, FALSE);
     R_forceSymbols(dll, TRUE);
     glue_register_handles(dll);
+    glue_register_calls();
     attn_threads_initialize();
     const char* isa = getenv("ATTN_ISA");
     /* .onLoad() warns where the wish could not be granted */

@@ -1,13 +1,14 @@
 #include "parallel.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <time.h>
 
 #ifdef _OPENMP
 #include <omp.h>
-#endif
 #ifndef _WIN32
 #include <pthread.h>
+#endif
 #endif
 
 static const double SLICE_SECONDS = 0.04;        /* leaves room below the promised 50 ms */
@@ -15,8 +16,6 @@ static const double OPERATIONS_PER_THREAD = 2e6; /* below this a thread costs mo
 
 static int process_threads = 1;
 #ifdef _OPENMP
-enum { NOT_PROBED, CAN_START, CANNOT_START };
-static int probe_result = NOT_PROBED;
 static int in_forked_child = 0;
 #endif
 
@@ -71,28 +70,49 @@ void attn_threads_initialize(void) {
 #endif
 }
 
-#ifdef _OPENMP
-#ifndef _WIN32
-static void* start_and_end(void* nothing) { return nothing; }
-#endif
+#if defined(_OPENMP) && !defined(_WIN32)
+static void* wait_for_gate(void* gate) {
+    pthread_mutex_lock(gate);
+    pthread_mutex_unlock(gate);
+    return NULL;
+}
 
-/* libgomp ends the process when it cannot start a thread, so one is tried
- * before the first region. */
-static int threads_can_start(void) {
-#ifndef _WIN32
-    if (probe_result == NOT_PROBED) {
-        pthread_t probe;
-        if (pthread_create(&probe, NULL, start_and_end, NULL) == 0) {
-            pthread_join(probe, NULL);
-            probe_result = CAN_START;
-        } else {
-            probe_result = CANNOT_START;
-        }
+/* How many of `wanted` more threads the system lets run at once. */
+static int probe_threads(int wanted) {
+    pthread_t* probe = malloc((size_t)wanted * sizeof *probe);
+    if (probe == NULL) {
+        return 0;
     }
-    return probe_result == CAN_START;
-#else
-    return 1;
-#endif
+    pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
+    int started = 0;
+    pthread_mutex_lock(&gate);
+    while (started < wanted &&
+           pthread_create(&probe[started], NULL, wait_for_gate, &gate) == 0) {
+        started++;
+    }
+    pthread_mutex_unlock(&gate);
+    for (int i = 0; i < started; i++) {
+        pthread_join(probe[i], NULL);
+    }
+    free(probe);
+    return started;
+}
+
+/* libgomp ends the process when it cannot start a thread, so a width is tried
+ * before the first region that has it. Where the system refuses, half of what it
+ * gave is taken: the rest of the process needs threads and memory as well. */
+static int width_that_can_start(int width) {
+    static int proven = 1, most = INT_MAX;
+    width = width < most ? width : most;
+    if (width > proven) {
+        const int started = probe_threads(width - 1);
+        if (started < width - 1) {
+            most = 1 + started / 2 > proven ? 1 + started / 2 : proven;
+            width = most;
+        }
+        proven = width;
+    }
+    return width;
 }
 #endif
 
@@ -107,8 +127,10 @@ int attn_parallel_width(const struct attn_context* context, ptrdiff_t items, dou
     if (width <= 1) {
         return 1;
     }
-#ifdef _OPENMP
-    return threads_can_start() ? width : 1;
+#if defined(_OPENMP) && !defined(_WIN32)
+    return width_that_can_start(width);
+#elif defined(_OPENMP)
+    return width;
 #else
     return 1;
 #endif
@@ -137,7 +159,9 @@ void attn_parallel_run(const struct attn_context* context, int width, ptrdiff_t 
 #pragma omp parallel num_threads(width)
             {
                 int thread = omp_get_thread_num();
-                while (!slice_is_over(start)) {
+                /* at least one item each, or a slice that the system spent on
+                 * starting threads would bring the work no further */
+                do {
                     ptrdiff_t item;
 #pragma omp atomic capture
                     item = next++;
@@ -145,7 +169,7 @@ void attn_parallel_run(const struct attn_context* context, int width, ptrdiff_t 
                         break;
                     }
                     run(work, item, thread);
-                }
+                } while (!slice_is_over(start));
             }
 #endif
         } else {

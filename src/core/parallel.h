@@ -24,7 +24,8 @@ typedef void (*attn_item)(void* work, ptrdiff_t item, int thread);
 /* Number of threads worth starting for that many items and operations. */
 int attn_parallel_width(const struct attn_context* context, ptrdiff_t items, double operations);
 
-/* Runs items 0 .. items-1 on `width` threads, polling every 50 ms or less. */
+/* Runs items 0 .. items-1 on `width` threads, polling after the items that are
+ * under way when 40 ms are over. */
 void attn_parallel_run(const struct attn_context* context, int width, ptrdiff_t items,
                        attn_item run, void* work);
 

@@ -19,3 +19,9 @@ struct attn_random_bits attn_random_block(struct attn_random_key key, uint64_t l
     struct attn_random_bits bits = {{c0, c1, c2, c3}};
     return bits;
 }
+
+/* 52 bits and half a step: 53 bits would leave no room for the half, and the
+ * largest would round to 1. */
+double attn_random_unit(uint32_t high, uint32_t low) {
+    return ((double)(high >> 6) * 0x1p26 + (double)(low >> 6) + 0.5) * 0x1p-52;
+}

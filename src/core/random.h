@@ -18,4 +18,7 @@ struct attn_random_bits {
 /* Four words for the 128-bit counter (low, high), each half 64 bits. */
 struct attn_random_bits attn_random_block(struct attn_random_key key, uint64_t low, uint64_t high);
 
+/* A number strictly between 0 and 1 from two words. */
+double attn_random_unit(uint32_t high, uint32_t low);
+
 #endif

@@ -10,6 +10,14 @@
 static const size_t KEPT_BYTES = (size_t)64 << 20;
 static struct attn_workspace shared_workspace;
 static int shared_is_busy = 0;
+/* Made once: to make one per poll could fail for want of memory, and would then
+ * leave without glue_end(). */
+static SEXP unwind_token;
+
+void glue_register_calls(void) {
+    unwind_token = R_MakeUnwindCont();
+    R_PreserveObject(unwind_token);
+}
 
 static SEXP check_interrupt(void* nothing) {
     (void)nothing;
@@ -24,7 +32,7 @@ static void end_on_jump(void* call, Rboolean jump) {
 }
 
 static void poll_r(void* call) {
-    R_UnwindProtect(check_interrupt, NULL, end_on_jump, call, NULL);
+    R_UnwindProtect(check_interrupt, NULL, end_on_jump, call, unwind_token);
 }
 
 void glue_begin(struct glue_call* call) {
@@ -38,6 +46,9 @@ void glue_begin(struct glue_call* call) {
     call->context.poll = poll_r;
     call->context.poll_data = call;
 }
+
+/* What R runs at a poll (event handlers of a GUI) may come back to this package. */
+int glue_is_nested(void) { return shared_is_busy; }
 
 void glue_end(struct glue_call* call) {
     attn_workspace_reset(call->context.workspace, call->uses_shared ? KEPT_BYTES : 0);

@@ -94,16 +94,10 @@ static void check_extents(struct forward* f) {
 /* leading dims of an input, then `trailing` dims */
 static SEXP array_like(const struct glue_array* input, int trailing, const ptrdiff_t* tail) {
     const int leading = input->rank - 1;
-    SEXP dim = PROTECT(Rf_allocVector(INTSXP, leading + trailing));
-    for (int i = 0; i < leading; i++) {
-        INTEGER(dim)[i] = (int)input->dim[i];
-    }
-    for (int i = 0; i < trailing; i++) {
-        INTEGER(dim)[leading + i] = (int)tail[i];
-    }
-    SEXP array = PROTECT(Rf_allocArray(REALSXP, dim));
-    UNPROTECT(2);
-    return array;
+    ptrdiff_t dim[2 * ATTN_MAX_RANK];
+    memcpy(dim, input->dim, (size_t)leading * sizeof *dim);
+    memcpy(dim + leading, tail, (size_t)trailing * sizeof *dim);
+    return glue_new_array(leading + trailing, dim);
 }
 
 /* extents of the axes of the scores, in order; returns their number */
@@ -113,7 +107,8 @@ static int score_extents(const struct forward* f, ptrdiff_t* extent) {
     for (int i = 0; i < batch_axes; i++) {
         extent[axes++] = f->input[QUERY].dim[f->order[i]];
     }
-    extent[axes++] = f->layer->config.num_heads;
+    /* not the configuration's number, which says nothing where there are no heads */
+    extent[axes++] = f->has_heads ? f->layer->config.num_heads : 1;
     for (int i = batch_axes; i < f->leading; i++) {
         extent[axes++] = f->input[QUERY].dim[f->order[i]];
     }
@@ -126,16 +121,12 @@ static int score_extents(const struct forward* f, ptrdiff_t* extent) {
 static SEXP scores_array(const struct forward* f) {
     ptrdiff_t extent[2 * ATTN_MAX_RANK];
     const int axes = score_extents(f, extent), head_axis = f->leading - f->attending;
-    SEXP dim = PROTECT(Rf_allocVector(INTSXP, f->has_heads ? axes : axes - 1));
-    int at = 0;
-    for (int axis = 0; axis < axes; axis++) {
-        if (axis != head_axis || f->has_heads) {
-            INTEGER(dim)[at++] = (int)extent[axis];
-        }
+    if (f->has_heads) {
+        return glue_new_array(axes, extent);
     }
-    SEXP scores = PROTECT(Rf_allocArray(REALSXP, dim));
-    UNPROTECT(2);
-    return scores;
+    memmove(extent + head_axis, extent + head_axis + 1,
+            (size_t)(axes - head_axis - 1) * sizeof *extent);
+    return glue_new_array(axes - 1, extent);
 }
 
 /* heads and size of a projection; 0 heads where the layer has none such */
@@ -279,7 +270,7 @@ static struct attn_scores_out scores_out(struct glue_call* call, const struct fo
         length *= extent[i];
     }
     const int group_axes[4] = {batch_axes, 1, f->attending, f->attending};
-    const ptrdiff_t group_length[4] = {f->call.batch, f->layer->config.num_heads, f->call.target,
+    const ptrdiff_t group_length[4] = {f->call.batch, extent[batch_axes], f->call.target,
                                        f->call.source};
     ptrdiff_t* offsets[4];
     int axis = 0;
@@ -377,6 +368,7 @@ SEXP ffi_layer_forward(SEXP handle, SEXP inputs, SEXP order, SEXP n_attention, S
     enum attn_status status = attn_layer_forward(&call.context, f.layer, &f.call);
     if (status == ATTN_OK) {
         write_results(&call, &f, results);
+        attn_layer_count(f.layer, &f.call);
     }
     glue_end_checked(&call, status);
     UNPROTECT(1);

@@ -21,6 +21,8 @@ void glue_abort(const char* kind, const char* format, ...);
 
 /* ---- one call into the core ---- */
 
+void glue_register_calls(void);
+
 /* Memory and polling of a call. Between begin and end only the poll may leave
  * by longjmp, and it releases the memory on its way. */
 struct glue_call {
@@ -29,6 +31,8 @@ struct glue_call {
     int uses_shared;
 };
 
+/* whether another call is under way, which must find its layer as it left it */
+int glue_is_nested(void);
 void glue_begin(struct glue_call* call);
 void glue_end(struct glue_call* call);
 /* glue_end() and, unless all went well, the R error for `status` */

@@ -55,7 +55,8 @@ SEXP ffi_layer_build(SEXP handle, SEXP widths, SEXP output_shape) {
     struct attn_layer* layer = glue_layer(handle);
     if (layer->built || TYPEOF(widths) != INTSXP || Rf_xlength(widths) != 3 ||
         TYPEOF(output_shape) != INTSXP || Rf_xlength(output_shape) > ATTN_MAX_OUTPUT_RANK) {
-        glue_abort("internal", "a layer is built once, from three widths and at most %d output dims",
+        glue_abort("internal",
+                   "a layer is built once, from three widths and at most %d output dims",
                    ATTN_MAX_OUTPUT_RANK);
     }
     const int* width = INTEGER_RO(widths);
@@ -153,6 +154,9 @@ SEXP ffi_layer_set_weights(SEXP handle, SEXP weights) {
     struct attn_layer* layer = glue_layer(handle);
     if (!layer->built || TYPEOF(weights) != VECSXP || Rf_xlength(weights) != layer->weights) {
         glue_abort("internal", "set_weights() needs a built layer and one array per weight");
+    }
+    if (glue_is_nested()) {
+        glue_abort("state", "attn: weights cannot be set from an event that interrupts a call");
     }
     struct glue_array array[ATTN_MAX_WEIGHTS];
     for (int i = 0; i < layer->weights; i++) {

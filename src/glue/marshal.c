@@ -41,6 +41,20 @@ struct glue_array glue_array_of(SEXP x, SEXP dims, const char* what) {
     return describe(x, dims, what);
 }
 
+SEXP glue_new_array(int rank, const ptrdiff_t* dim) {
+    ptrdiff_t length;
+    if (attn_checked_length(rank, dim, &length) != ATTN_OK || length > R_XLEN_T_MAX) {
+        glue_abort("shape", "attn: a result would be larger than an array can be");
+    }
+    SEXP dims = PROTECT(Rf_allocVector(INTSXP, rank));
+    for (int axis = 0; axis < rank; axis++) {
+        INTEGER(dims)[axis] = (int)dim[axis];
+    }
+    SEXP array = PROTECT(Rf_allocArray(REALSXP, dims));
+    UNPROTECT(2);
+    return array;
+}
+
 ptrdiff_t glue_offsets(int axes, const ptrdiff_t* extent, const ptrdiff_t* step,
                        ptrdiff_t* offsets) {
     ptrdiff_t count = 1;
@@ -223,7 +237,11 @@ struct attn_mask_part glue_mask(struct glue_call* call, const struct glue_array*
         copy.offset[group] = offsets;
         axis += groups[group];
     }
-    const ptrdiff_t rows = copy.count[0] * copy.count[1] * copy.count[2];
+    ptrdiff_t length;
+    if (attn_checked_length(4, copy.count, &length) != ATTN_OK) {
+        glue_end_checked(call, ATTN_BAD_LENGTH);
+    }
+    const ptrdiff_t rows = length / copy.count[3];
     copy.visible = glue_take(call, (size_t)rows, (size_t)copy.count[3]);
     const double operations = 8.0 * (double)rows * (double)copy.count[3];
     attn_parallel_run(&call->context, attn_parallel_width(&call->context, rows, operations), rows,

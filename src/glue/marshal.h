@@ -23,6 +23,10 @@ struct glue_array glue_array(SEXP x, const char* what);
 /* the same with dims given beside the data */
 struct glue_array glue_array_of(SEXP x, SEXP dims, const char* what);
 
+/* A new double array, or an R error where R could not count its elements (Rf_allocArray()
+ * does not look). */
+SEXP glue_new_array(int rank, const ptrdiff_t* dim);
+
 /* offsets of the row-major enumeration of `axes` axes; returns their count */
 ptrdiff_t glue_offsets(int axes, const ptrdiff_t* extent, const ptrdiff_t* step,
                        ptrdiff_t* offsets);

@@ -52,14 +52,8 @@ static struct glue_array pair_array(SEXP pair, const ptrdiff_t* extent, const ch
 }
 
 static SEXP allocate_output(const struct glue_array* q, const struct glue_array* v) {
-    SEXP dim = PROTECT(Rf_allocVector(INTSXP, 4));
-    for (int i = 0; i < 3; i++) {
-        INTEGER(dim)[i] = (int)q->dim[i];
-    }
-    INTEGER(dim)[3] = (int)v->dim[3];
-    SEXP output = PROTECT(Rf_allocArray(REALSXP, dim));
-    UNPROTECT(2);
-    return output;
+    const ptrdiff_t dim[4] = {q->dim[0], q->dim[1], q->dim[2], v->dim[3]};
+    return glue_new_array(4, dim);
 }
 
 static struct attn_attention describe(const struct glue_array* q, const struct glue_array* k,
@@ -71,8 +65,8 @@ static struct attn_attention describe(const struct glue_array* q, const struct g
         glue_abort("internal", "query, key and value do not fit each other");
     }
     SEXP dtype = glue_element(options, "dtype");
-    const int is_double =
-        TYPEOF(dtype) == STRSXP && strcmp(CHAR(STRING_ELT(dtype, 0)), "float64") == 0;
+    const int is_double = TYPEOF(dtype) == STRSXP && Rf_xlength(dtype) == 1 &&
+                          strcmp(CHAR(STRING_ELT(dtype, 0)), "float64") == 0;
     struct attn_attention problem = {
         .dtype = is_double ? ATTN_FLOAT64 : ATTN_FLOAT32,
         .batch = B, .heads = N, .key_heads = G,

@@ -1,5 +1,4 @@
 /* Threads, what this build can do, and random numbers for the initializers. */
-#include <math.h>
 #include <string.h>
 
 #include "glue.h"
@@ -35,6 +34,9 @@ SEXP ffi_info(void) {
     return info;
 }
 
+/* numbers between two polls: some milliseconds */
+enum { POLL_EVERY = 1 << 20 };
+
 SEXP ffi_random_uniform(SEXP n, SEXP key) {
     if (TYPEOF(n) != REALSXP || Rf_xlength(n) != 1 || TYPEOF(key) != REALSXP ||
         Rf_xlength(key) != 2) {
@@ -52,8 +54,10 @@ SEXP ffi_random_uniform(SEXP n, SEXP key) {
     for (R_xlen_t i = 0; i < count; i++) {
         struct attn_random_bits bits = attn_random_block(words, (uint64_t)i / 2, 0);
         const uint32_t* pair = bits.word + 2 * (i % 2);
-        /* 53 bits, and half a step more so that 0 and 1 cannot occur */
-        to[i] = ldexp((double)(pair[0] >> 5) * 67108864.0 + (double)(pair[1] >> 6) + 0.5, -53);
+        to[i] = attn_random_unit(pair[0], pair[1]);
+        if (i % POLL_EVERY == POLL_EVERY - 1) {
+            R_CheckUserInterrupt();
+        }
     }
     UNPROTECT(1);
     return numbers;

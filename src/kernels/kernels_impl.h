@@ -3,6 +3,8 @@
  *   REAL_BITS                          32 or 64, and `real` (real.h)
  *   vec, VEC_LANES                     a vector of `real`
  *   BLOCK_ROWS, BLOCK_VECTORS          the register block of `multiply`
+ *   TILE_PANELS, TILE_KEYS             a tile of attention: panels of queries, and keys
+ *   ISA_NAME                           the set's name in the table
  *   KERNEL(name)                       the function's name for this set
  *   vec_load vec_store vec_set1 vec_add vec_sub vec_mul vec_div vec_fma(a, b, c) = a * b + c
  *   vec_max(a, b), vec_min(a, b)       b where either is NaN (so put x last to keep its NaN)

@@ -172,11 +172,13 @@ const void* attn_layer_packed(const struct attn_layer* layer, int index) {
     return layer->storage + layer->weight[index].packed_offset;
 }
 
-enum attn_status attn_layer_forward(const struct attn_context* context, struct attn_layer* layer,
-                                    struct attn_layer_call* call) {
-    ATTN_TRY(layer->kind->forward(context, layer, call));
+enum attn_status attn_layer_forward(const struct attn_context* context,
+                                    const struct attn_layer* layer, struct attn_layer_call* call) {
+    return layer->kind->forward(context, layer, call);
+}
+
+void attn_layer_count(struct attn_layer* layer, const struct attn_layer_call* call) {
     if (call->training && layer->config.dropout > 0) {
         layer->calls++;
     }
-    return ATTN_OK;
 }

@@ -81,7 +81,13 @@ struct attn_layer {
 
 #define ATTN_LAYER_MAGIC UINT64_C(0x6174746e6c617972)
 
-enum { ATTN_PROJECT_QUERY, ATTN_PROJECT_KEY, ATTN_PROJECT_VALUE, ATTN_PROJECT_GATE, ATTN_PROJECTIONS };
+enum {
+    ATTN_PROJECT_QUERY,
+    ATTN_PROJECT_KEY,
+    ATTN_PROJECT_VALUE,
+    ATTN_PROJECT_GATE,
+    ATTN_PROJECTIONS
+};
 
 /* One call of a layer. All tensors are of the layer's dtype and row-major. */
 struct attn_layer_call {
@@ -127,8 +133,11 @@ const void* attn_layer_packed(const struct attn_layer* layer, int index);
 struct attn_weight* attn_layer_add_weight(struct attn_layer* layer, const char* name, int rank,
                                           const ptrdiff_t* dim, ptrdiff_t depth);
 
-enum attn_status attn_layer_forward(const struct attn_context* context, struct attn_layer* layer,
-                                    struct attn_layer_call* call);
+enum attn_status attn_layer_forward(const struct attn_context* context,
+                                    const struct attn_layer* layer, struct attn_layer_call* call);
+/* Counts a call whose results have arrived: until then it may be interrupted and
+ * must leave the layer as it was. */
+void attn_layer_count(struct attn_layer* layer, const struct attn_layer_call* call);
 
 /* The state as bytes, the same on every machine. */
 size_t attn_layer_state_size(const struct attn_layer* layer);

@@ -135,6 +135,7 @@ static int fields_are_sound(const uint64_t* field, double dropout) {
                 in_range(field[NUM_HEADS], 1, most) &&
                 in_range(field[NUM_KEY_VALUE_HEADS], 1, field[NUM_HEADS]) &&
                 field[NUM_HEADS] % field[NUM_KEY_VALUE_HEADS] == 0 &&
+                (!direct || field[NUM_HEADS] == 1) &&
                 in_range(field[KEY_DIM], 1, most) && in_range(field[VALUE_DIM], 1, most) &&
                 field[USE_BIAS] <= 1 && field[USE_GATE] <= 1 && field[USE_SCALE] <= 1 &&
                 field[SCORE_MODE] <= ATTN_MODE_ADDITIVE && dropout >= 0 && dropout <= 1 &&

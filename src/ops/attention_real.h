@@ -11,8 +11,8 @@ struct REAL_NAME(attend) {
     const struct attn_attention* problem;
     ptrdiff_t key_tiles, query_tiles;
     /* The scale of the logits is applied in the softmax where it can be, to
-     * differences from the maximum; else (a bias or cap to add, a negative
-     * scale) to the queries. One of the two is 1. */
+     * differences from the maximum; else (a bias or cap to add, a scale that is
+     * negative or, as a `real`, 0) to the queries. One of the two is 1. */
     real query_scale, softmax_scale;
     real* keys;
     real* values;
@@ -437,7 +437,7 @@ static enum attn_status REAL_NAME(attention)(const struct attn_context* context,
     struct REAL_NAME(attend) attend = {0};
     attend.problem = p;
     const int in_softmax = p->score == ATTN_SCORE_DOT && p->bias.data == NULL &&
-                           !(p->soft_cap > 0) && p->scale > 0;
+                           !(p->soft_cap > 0) && (real)p->scale > 0;
     attend.softmax_scale = in_softmax ? (real)p->scale : 1;
     attend.query_scale = p->score == ATTN_SCORE_DOT && !in_softmax ? (real)p->scale : 1;
     attend.key_tiles = (p->source + height - 1) / height;

@@ -31,7 +31,8 @@ static enum attn_visibility look_at_geometry(const struct attn_mask* mask,
         all = all && tile->s_end - 1 <= tile->t_begin;
     }
     if (mask->window > 0) {
-        ptrdiff_t furthest = larger(tile->t_end - 1 - tile->s_begin, tile->s_end - 1 - tile->t_begin);
+        ptrdiff_t furthest =
+            larger(tile->t_end - 1 - tile->s_begin, tile->s_end - 1 - tile->t_begin);
         all = all && furthest < mask->window;
     }
     return all ? ATTN_VISIBLE_ALL : ATTN_VISIBLE_SOME;

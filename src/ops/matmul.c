@@ -1,7 +1,5 @@
 #include "matmul.h"
 
-#include <math.h>
-
 #include "kernels.h"
 
 /* A block of x is ROW_PANELS register panels of DEPTH_BLOCK deep: it stays in

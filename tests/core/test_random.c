@@ -12,6 +12,12 @@ static void known_answer(uint64_t low, uint64_t high, uint32_t k0, uint32_t k1, 
           (unsigned)bits.word[2], (unsigned)bits.word[3]);
 }
 
+static void units_exclude_both_ends(void) {
+    CHECK(attn_random_unit(0, 0) > 0, "the smallest number is 0");
+    CHECK(attn_random_unit(UINT32_MAX, UINT32_MAX) < 1, "the largest number is 1");
+    CHECK(attn_random_unit(UINT32_C(1) << 31, 0) > 0.5, "the words are read in another order");
+}
+
 /* any cut of a run of elements gives the same decisions */
 static void dropout_is_a_function_of_the_index(void) {
     struct attn_dropout dropout = {0.3, {{5, 6}}, 7};
@@ -49,6 +55,7 @@ int main(void) {
                  0xa20bc7c6, 0x6d5451fd);
     known_answer(UINT64_C(0x85a308d3243f6a88), UINT64_C(0x0370734413198a2e), 0xa4093822,
                  0x299f31d0, 0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1);
+    units_exclude_both_ends();
     dropout_is_a_function_of_the_index();
     dropout_keeps_its_share();
     return checks_end();

@@ -7,6 +7,9 @@
 
 static struct attn_layer* make(const char* kind, enum attn_dtype dtype, int built) {
     struct attn_layer_config config = {4, 2, 3, 5, 1, 1, 1, ATTN_MODE_CONCAT, 0.25};
+    if (strstr(kind, "_query_") == NULL && strstr(kind, "_head_") == NULL) {
+        config.num_heads = config.num_key_value_heads = 1;
+    }
     struct attn_random_key key = {{11, 22}};
     struct attn_layer* layer = NULL;
     CHECK(attn_layer_create(attn_layer_kind_by_name(kind), dtype, &config, key, &layer) == ATTN_OK,
@@ -127,6 +130,41 @@ static void forged_fields(void) {
     free(bytes);
 }
 
+/* layers without heads have one: their scores have no room for more */
+static void heads_where_there_are_none(void) {
+    struct attn_layer* layer = make("attention", ATTN_FLOAT32, 1);
+    layer->config.num_heads = 4;
+    const size_t size = attn_layer_state_size(layer);
+    unsigned char* bytes = malloc(size);
+    attn_layer_state_write(layer, bytes);
+    struct attn_layer* read = NULL;
+    CHECK(attn_layer_state_read(bytes, size, &read) == ATTN_BAD_STATE, "attention with 4 heads");
+    attn_layer_destroy(read);
+    attn_layer_destroy(layer);
+    free(bytes);
+}
+
+/* a call counts when its results have arrived, not when they are computed */
+static void calls_count_at_the_end(void) {
+    struct attn_layer* layer = make("attention", ATTN_FLOAT32, 1);
+    const float x[12] = {1, 2, 3, 4, 5, 6, 6, 5, 4, 3, 2, 1};
+    float output[12];
+    struct attn_layer_call call = {.batch = 1, .target = 2, .source = 2, .query_width = 6,
+                                   .key_width = 6, .value_width = 6, .query = x, .key = x,
+                                   .value = x, .training = 1, .output = output};
+    struct attn_workspace workspace = {0};
+    struct attn_context context = {&workspace, 1, NULL, NULL};
+    CHECK(attn_layer_forward(&context, layer, &call) == ATTN_OK, "forward");
+    CHECK(layer->calls == 77, "a call is counted before its results have arrived");
+    attn_layer_count(layer, &call);
+    CHECK(layer->calls == 78, "a call is not counted");
+    call.training = 0;
+    attn_layer_count(layer, &call);
+    CHECK(layer->calls == 78, "a call without dropout is counted");
+    attn_workspace_reset(&workspace, 0);
+    attn_layer_destroy(layer);
+}
+
 int main(void) {
     const char* kinds[] = {"multi_head_attention", "group_query_attention", "attention",
                            "additive_attention"};
@@ -138,5 +176,7 @@ int main(void) {
         damage_is_refused(kinds[kind]);
     }
     forged_fields();
+    heads_where_there_are_none();
+    calls_count_at_the_end();
     return checks_end();
 }

@@ -11,7 +11,14 @@ child_library <- function() {
 # fun(...) in a fresh R process that has not loaded attn.
 in_fresh_process <- function(fun, ...) {
   skip_if_not_installed("callr")
-  callr::r(fun, list(...), libpath = child_library())
+  # The limit is for what would never end.
+  callr::r(fun, list(...), libpath = child_library(), timeout = 300)
+}
+
+# A function of the tests would take the package along as its environment.
+without_environment <- function(fun) {
+  environment(fun) <- globalenv()
+  fun
 }
 
 in_psock_worker <- function(fun, ...) {
@@ -20,17 +27,21 @@ in_psock_worker <- function(fun, ...) {
   on.exit(parallel::stopCluster(cluster))
   # Not clusterCall(.libPaths): the worker would change its copy of that function.
   parallel::clusterCall(cluster, eval, bquote(.libPaths(.(libraries))), globalenv())
-  environment(fun) <- globalenv()
-  parallel::clusterCall(cluster, fun, ...)[[1L]]
+  parallel::clusterCall(cluster, without_environment(fun), ...)[[1L]]
 }
 
-# fun() in a child of a fork, after the parent has used its threads.
-in_forked_child <- function(fun) {
+# fun(...) in a child of a fork, and after that in the parent, which has used its
+# threads before: list(child =, parent =). All that is in a process of its own,
+# because callr and parallel take each other's signals when one process uses both.
+in_forked_child <- function(fun, ...) {
   skip_on_os("windows")
-  local_threads(2L)
-  x <- random_array(4, 64, 64)
-  layer_attention(x)
-  parallel::mclapply(1:2, function(i) fun(), mc.cores = 2L)[[2L]]
+  fork <- function(fun, ...) {
+    attn::attn_threads(2L)
+    attn::layer_attention(array(stats::rnorm(4 * 64 * 64), c(4, 64, 64)))
+    child <- parallel::mclapply(1:2, function(i) fun(...), mc.cores = 2L)[[2L]]
+    list(child = child, parent = fun(...))
+  }
+  in_fresh_process(fork, without_environment(fun), ...)
 }
 
 local_threads <- function(n, env = parent.frame()) {

@@ -123,7 +123,7 @@ test_that("exp() is within 1.5 ulp", {
   }
 })
 
-test_that("tanh() is within 2.5 ulp, odd, and never above 1", {
+test_that("tanh() is within 3 ulp, odd, and never above 1", {
   withr::local_seed(2)
   for (dtype in c("float32", "float64")) {
     smallest <- if (dtype == "float32") -37 else -300
@@ -131,8 +131,8 @@ test_that("tanh() is within 2.5 ulp, odd, and never above 1", {
       stats::runif(40000, 0, 3), stats::runif(10000, 0, 25), 10^stats::runif(20000, smallest, 1),
       log(2) * (1:80) / 4
     ), dtype)
-    # C libraries are off by up to two units themselves in what is exact for float32.
-    expect_lte(max(ulp_errors(x, "tanh", dtype)), if (dtype == "float32") 2.5 else 3, label = dtype)
+    # The kernels' bound is 3; in float64 the C library's own tanh() is off by a unit or two.
+    expect_lte(max(ulp_errors(x, "tanh", dtype)), if (dtype == "float32") 3 else 4, label = dtype)
     y <- elementary(x, "tanh", dtype)
     expect_identical(elementary(-x, "tanh", dtype), -y, label = dtype)
     expect_true(all(y <= 1))
@@ -218,7 +218,7 @@ test_that("NaN and Inf reach exactly the rows that see them", {
   value <- random_array(2, 70, 6)
   spoiled_keys <- c(1, 9, 33, 64, 70)
   for_all_layers(function(layer, label) {
-    if (!inherits(layer, c("attn_layer_multi_head_attention", "attn_layer_group_query_attention"))) {
+    if (!layer_self(layer)$heads) {
       return(NULL)
     }
     for (key in spoiled_keys) {
@@ -299,7 +299,17 @@ test_that("logits far apart underflow to nothing, not to NaN", {
   }
 })
 
-# ---- rows whose keys are all masked: the table in the help of set_keras_mask() ----
+test_that("a scale below the smallest float counts as 0", {
+  value <- array(1:6, c(1, 3, 1, 2))
+  for (scale in c(1e-38, 1e-44, 1e-50, 0)) {
+    for (flash in c(TRUE, FALSE)) {
+      got <- op_dot_product_attention(value, value, value, scale = scale, flash_attention = flash)
+      expect_close(got[1, , 1, ], matrix(c(2, 5), 3, 2, byrow = TRUE), 1e-6, scale)
+    }
+  }
+})
+
+# ---- rows whose keys are all masked; what they give depends on Keras's path ----
 
 dead_inputs <- function() {
   list(query = random_array(2, 5, 4), value = random_array(2, 7, 4))

@@ -48,7 +48,7 @@ test_that("query, value and key must be alike [test_shape_mismatch_error]", {
   layer <- gqa_layer()
   expect_attn_error(layer$compute_output_shape(c(2, 4, 8), c(2, 2, 7), c(2, 2, 7)), "shape")
   expect_attn_error(
-    layer$compute_output_shape(c(2, 4, 8), c(2, 2, 8), c(2, 1, 7)), "shape", "`key`"
+    layer$compute_output_shape(c(2, 4, 8), c(2, 2, 8), c(2, 1, 7)), "shape", "`key_shape`"
   )
   expect_false(layer$built)
 })

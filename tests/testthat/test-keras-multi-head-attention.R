@@ -118,7 +118,7 @@ test_that("value and key must be alike [test_shape_mismatch_error]", {
   )
   for (case in cases) {
     layer <- mha_layer(num_heads = 4, attention_axes = length(case[[1]]) - 2)
-    expect_attn_error(do.call(layer$compute_output_shape, case), "shape", "`key`")
+    expect_attn_error(do.call(layer$compute_output_shape, case), "shape", "`key_shape`")
     expect_attn_error(do.call(layer, lapply(case, random_array)), "shape", "`key`")
     expect_false(layer$built)
   }

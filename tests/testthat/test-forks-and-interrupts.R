@@ -1,0 +1,109 @@
+test_that("a child of a fork has one thread and keeps it", {
+  result <- in_forked_child(
+    function() c(attn::attn_threads(), attn::attn_threads(4L), attn::attn_threads())
+  )
+  expect_identical(result$child, c(1L, 1L, 1L))
+  # The parent keeps what it has and can change it, as far as OpenMP lets it.
+  here <- c(with_threads(2L, attn_threads()), 0L, with_threads(4L, attn_threads()))
+  here[2] <- here[1]
+  expect_identical(result$parent, here)
+})
+
+test_that("large work in a child neither hangs nor differs, and parents go on", {
+  withr::local_seed(1)
+  x <- random_array(4, 300, 64)
+  layer <- layer_multi_head_attention(num_heads = 4, key_dim = 16)
+  expected <- layer(x, x)
+  results <- in_forked_child(function(layer, x) {
+    child <- function() parallel::mclapply(1:2, function(i) layer(x, x), mc.cores = 2L)[[1L]]
+    # Children of the child, and turns.
+    list(layer(x, x), child(), layer(x, x), child())
+  }, layer, x)
+  for (i in 1:4) {
+    expect_same_bits(results$child[[i]], expected, paste("child", i))
+    expect_same_bits(results$parent[[i]], expected, paste("parent", i))
+  }
+})
+
+test_that("weights set in a child stay there", {
+  layer <- small_mha()
+  result <- in_forked_child(function(layer) {
+    before <- attn::get_weights(layer)
+    attn::set_weights(layer, lapply(before, function(w) 0 * w))
+    list(before = before, after = attn::get_weights(layer))
+  }, layer)
+  expect_true(all(unlist(result$child$after) == 0))
+  expect_identical(result$parent$before, get_weights(layer))
+})
+
+# Runs the call until R's time limit ends it.
+interrupt <- function(code) {
+  setTimeLimit(elapsed = 0.3, transient = TRUE)
+  on.exit(setTimeLimit())
+  code
+}
+
+# Seconds of work, so that it cannot be over before the limit is.
+long_calls <- function() {
+  n <- 16384
+  x <- array(sin(seq_len(n * 8)), c(1, n, 8))
+  list(
+    multi_head_attention = list(
+      layer_multi_head_attention(num_heads = 8, key_dim = 16, dropout = 0.5, seed = 1L),
+      function(layer) layer(x, x, training = TRUE)
+    ),
+    plain = list(
+      layer_multi_head_attention(
+        num_heads = 8, key_dim = 16, dropout = 0.5, seed = 1L, flash_attention = FALSE
+      ),
+      function(layer) layer(x, x, training = TRUE)
+    ),
+    attention = list(
+      layer_attention(dropout = 0.5, seed = 1L, score_mode = "concat"),
+      function(layer) layer(list(rep_batch(x, 4), rep_batch(x, 4)), training = TRUE)
+    ),
+    additive_attention = list(
+      layer_additive_attention(dropout = 0.5, seed = 1L),
+      function(layer) layer(list(rep_batch(x, 4), rep_batch(x, 4)), training = TRUE)
+    )
+  )
+}
+
+rep_batch <- function(x, n) array(rep(x, each = n), c(n, dim(x)[-1]))
+
+test_that("a time limit ends a long call and leaves the layer as it was", {
+  withr::local_seed(2)
+  x <- random_array(2, 20, 8)
+  for (threads in 1:2) {
+    local_threads(threads)
+    calls <- long_calls()
+    for (name in names(calls)) {
+      label <- paste(name, threads)
+      layer <- calls[[name]][[1]]
+      long_call <- calls[[name]][[2]]
+      call_layer(layer, x, training = TRUE)
+      weights <- get_weights(layer)
+      undisturbed <- unserialize(serialize(layer, NULL))
+      expect_error(interrupt(long_call(layer)), "time limit", label = label)
+      expect_identical(get_weights(layer), weights, label = label)
+      expect_identical(dropout_calls(layer), dropout_calls(undisturbed), label = label)
+      for (training in c(FALSE, TRUE)) {
+        expect_same_bits(
+          call_layer(layer, x, training = training),
+          call_layer(undisturbed, x, training = training), label
+        )
+      }
+    }
+  }
+})
+
+test_that("an interrupt ends a long operation, and the next one is right", {
+  withr::local_seed(3)
+  n <- 16384
+  long <- array(sin(seq_len(n * 8 * 16)), c(1, n, 8, 16))
+  short <- random_array(1, 30, 2, 16)
+  local_threads(1L)
+  expected <- op_dot_product_attention(short, short, short)
+  expect_error(interrupt(op_dot_product_attention(long, long, long)), "time limit")
+  expect_same_bits(op_dot_product_attention(short, short, short), expected, "after")
+})

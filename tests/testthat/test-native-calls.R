@@ -1,0 +1,102 @@
+# What the C entry points do with arguments that the R code above them never gives,
+# or at sizes and moments that no other test reaches.
+
+native_config <- function(...) {
+  config <- list(
+    num_heads = 1L, num_key_value_heads = 1L, key_dim = 1L, value_dim = 1L, use_bias = FALSE,
+    use_gate = FALSE, use_scale = FALSE, score_mode = "dot", dropout = 0
+  )
+  utils::modifyList(config, list(...))
+}
+
+native_options <- function(...) {
+  options <- list(
+    causal = FALSE, window = 0L, dead_row = "mean", training = FALSE, scores = FALSE,
+    reference = FALSE, projections = FALSE, mask_threshold = 0
+  )
+  utils::modifyList(options, list(...))
+}
+
+test_that("scores of a layer without heads do not depend on its number of heads", {
+  config <- native_config(num_heads = 4L)
+  handle <- .Call(ffi_layer_create, "attention", "float32", config, c(1, 2))
+  .Call(ffi_layer_build, handle, c(3L, 3L, 3L), integer())
+  x <- random_array(2, 5, 3)
+  result <- .Call(
+    ffi_layer_forward, handle, list(x, x, NULL), 0:1, 1L, list(), NULL,
+    native_options(scores = TRUE)
+  )
+  expected <- layer_attention()(list(x, x), return_attention_scores = TRUE)
+  expect_identical(result$scores, plain(expected[[2]]))
+})
+
+test_that("scores that no array can hold are an error", {
+  skip_on_cran()
+  n <- 2^22
+  x <- array(0, c(1, n, 1))
+  layer <- layer_multi_head_attention(
+    num_heads = 2^20, key_dim = 1, use_bias = FALSE, kernel_initializer = "zeros"
+  )
+  layer$build(dim(x), dim(x))
+  expect_attn_error(layer(x, x, return_attention_scores = TRUE), "shape")
+})
+
+test_that("a scale too small for the dtype leaves a mask its meaning", {
+  query <- random_array(1, 3, 1, 4)
+  for (flash in c(TRUE, FALSE)) {
+    output <- op_dot_product_attention(
+      query, query, query,
+      scale = 1e-60, is_causal = TRUE, flash_attention = flash
+    )
+    means <- apply(query[1, , 1, ], 2, cumsum) / 1:3
+    expect_equal(output[1, , 1, ], means, tolerance = 1e-6)
+  }
+})
+
+test_that("a long run of random numbers can be interrupted", {
+  skip_on_cran()
+  expect_error(
+    local({
+      setTimeLimit(elapsed = 0.1, transient = TRUE)
+      on.exit(setTimeLimit())
+      philox_uniform(5e7, c(1, 2))
+    }),
+    "time limit"
+  )
+})
+
+test_that("an event in the middle of a call may use layers but not set weights", {
+  skip_if_not(capabilities("tcltk"))
+  skip_on_os(c("windows", "mac"))
+  result <- in_fresh_process(function() {
+    suppressWarnings(requireNamespace("tcltk"))
+    layer <- attn::layer_multi_head_attention(num_heads = 8, key_dim = 16)
+    x <- array(sin(seq_len(8192 * 8)), c(1, 8192, 8))
+    small <- x[, 1:4, , drop = FALSE]
+    expected <- layer(small, small)
+    weights <- layer$get_weights()
+    events <- list()
+    in_call <- FALSE
+    event <- function() {
+      error <- tryCatch(layer$set_weights(lapply(weights, `*`, 0)), error = identity)
+      events <<- c(events, list(list(
+        in_call = in_call, output = layer(small, small), refused = class(error)
+      )))
+    }
+    tcltk::tcl("after", 50, event)
+    in_call <- TRUE
+    long <- layer(x, x)
+    in_call <- FALSE
+    list(
+      events = events, expected = expected, finite = all(is.finite(long)),
+      kept = identical(layer$get_weights(), weights)
+    )
+  })
+  skip_if(length(result$events) == 0L, "R does not run Tcl's events at a poll here")
+  event <- result$events[[1]]
+  expect_true(event$in_call)
+  expect_true("attn_error_state" %in% event$refused)
+  expect_identical(event$output, result$expected)
+  expect_true(result$finite)
+  expect_true(result$kept)
+})
