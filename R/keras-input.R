@@ -200,7 +200,7 @@ tensor_fields <- c(
 #' @export
 `[.keras_tensor` <- function(x, ...) {
   attn_abort(
-    "keras_tensor: a symbolic tensor has no elements to take.", "attn_error_argument",
+    "keras_tensor: `x` must be an array. Received: a symbolic tensor.", "attn_error_argument",
     owner = "keras_tensor", argument = "x", expected = "an array",
     received = "a symbolic tensor"
   )

@@ -223,7 +223,9 @@ heads_forward <- function(self, query, value, key, masks, scores, causal, traini
     if (!is.null(key)) check_input(key, owner, "key")
   )
   output_mask <- implicit_mask(query)
-  masks <- effective_masks(self, masks, query, output_mask, implicit_mask(value), implicit_mask(key))
+  masks <- effective_masks(
+    self, masks, query, output_mask, implicit_mask(value), implicit_mask(key)
+  )
   fused <- self$config$dropout == 0 && !scores && geometry$rank == 3L
   placed <- heads_masks(self, geometry, masks, causal, fused)
   regularizer <- self$activity_regularizer

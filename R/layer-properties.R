@@ -51,6 +51,7 @@
 #'
 #' @param x A layer.
 #' @param name,i The name of a method or property.
+#' @param ... Not used.
 #' @param value The new value of `trainable`: `TRUE` or `FALSE`.
 #' @return What the name stands for; for assignments and `names()` as in base R.
 #' @references <https://keras.io/api/layers/base_layer/>

@@ -146,8 +146,8 @@ check_title <- function(title, owner, argument) {
 
 are_colors <- function(colors) {
   is_code <- function(x) is.numeric(x) && all(x >= 0 & x <= .Machine$integer.max)
-  !is.object(colors) && length(colors) <= 10000L && !anyNA(colors) &&
-    (is.character(colors) || is_code(colors)) &&
+  !is.object(colors) && is.atomic(colors) && length(colors) <= 10000L &&
+    !anyNA(colors) && (is.character(colors) || is_code(colors)) &&
     !inherits(try(grDevices::col2rgb(colors), silent = TRUE), "try-error")
 }
 
@@ -275,8 +275,9 @@ check_heads <- function(heads, extent, owner) {
 }
 
 check_zlim <- function(zlim, owner) {
-  if (!is.null(zlim) && (is.object(zlim) || !is.numeric(zlim) || length(zlim) != 2L || !all(is.finite(zlim)) ||
-    zlim[1L] >= zlim[2L])) {
+  fits <- is.null(zlim) || (!is.object(zlim) && is.numeric(zlim) && length(zlim) == 2L &&
+    all(is.finite(zlim)) && zlim[1L] < zlim[2L])
+  if (!fits) {
     abort_argument(owner, "zlim", "NULL or two increasing numbers", zlim)
   }
   zlim

@@ -95,6 +95,7 @@ session_settings$flash_attention <- TRUE
 #' definition, which is slower and there to compare with. Both give the same
 #' numbers up to rounding.
 #'
+#' @param ... Not used; anything here is an error.
 #' @returns `config_is_flash_attention_enabled()`: `TRUE` or `FALSE`. The other
 #'   two: the setting before, invisibly.
 #' @section Errors: none.

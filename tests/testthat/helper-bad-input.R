@@ -9,7 +9,7 @@ bad_values <- function() {
     inf = Inf, minus_inf = -Inf, minus_one = -1, zero = 0, half = 1.5, tiny = 1e-300,
     two_31 = 2^31, minus_two_31 = -2^31, huge = 1e308,
     string = "no such thing", empty_string = "", na_string = NA_character_,
-    bytes = "\xff\xfe", strings = c("a", "b"), true = TRUE, false = FALSE,
+    bytes = invalid_text(), strings = c("a", "b"), true = TRUE, false = FALSE,
     flags = c(TRUE, FALSE), numeric_0 = numeric(), character_0 = character(),
     logical_0 = logical(), integer_0 = integer(), two = c(1, 2), eight = as.double(1:8),
     with_na = c(1, NA), named = c(a = 1.5, b = 2), list_0 = list(), list_1 = list(1),
@@ -17,7 +17,8 @@ bad_values <- function() {
     list_deep = list(list(list(1))), list_class_na = list(class_name = NA, config = 1),
     data_frame = data.frame(a = 1), data_frame_0 = data.frame(), factor = factor("a"),
     date = as.Date("2020-01-01"), posixct = as.POSIXct("2020-01-01", tz = "UTC"),
-    posixlt = as.POSIXlt(as.POSIXct("2020-01-01", tz = "UTC")), difftime = as.difftime(1, units = "secs"),
+    posixlt = as.POSIXlt(as.POSIXct("2020-01-01", tz = "UTC")),
+    difftime = as.difftime(1, units = "secs"),
     complex = 1i, raw = as.raw(1), raw_0 = raw(), fun = function(unknown_argument) NULL,
     primitive = sum, symbol = as.name("x"), call = quote(stop("evaluated")), formula = y ~ x,
     expression = expression(stop("evaluated")), pairlist = pairlist(a = 1),
@@ -52,6 +53,13 @@ bad_values <- function() {
     values$sparse <- methods::as(matrix(c(0, 0, 1, 0), 2), "CsparseMatrix")
   }
   values
+}
+
+# Not a text in any locale.
+invalid_text <- function() {
+  text <- "\xff\xfe"
+  Encoding(text) <- "UTF-8"
+  text
 }
 
 # A class whose length is not a number that one can count to.

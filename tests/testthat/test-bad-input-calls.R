@@ -54,7 +54,8 @@ test_that("calls of the layers with heads refuse bad arguments and leave the lay
     )
     if (layer$name == "m") {
       # There it is not used, and may be anything that can be attached to the query.
-      accepts$query_mask <- c(query_masks, "forged_scores", "forged_mask", "forged_mask_shape")
+      attachable <- c("flags", "two", "named", "forged_scores", "forged_mask", "forged_mask_shape")
+      accepts$query_mask <- c(query_masks, attachable)
     }
     sweep_arguments(layer, layer$name, good, accepts, snapshot, aliases = c("value", "key"))
     accepts$query <- c(accepts$query, "forged_mask", "forged_mask_shape")
