@@ -67,16 +67,16 @@ else
     failed=$((failed + 1))
 fi
 if compile sanitized gcc -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all; then
-    run sanitized "" 150
+    run sanitized "" 60
 else
     failed=$((failed + 1))
 fi
 if command -v aarch64-linux-gnu-gcc >/dev/null 2>&1; then
     if compile neon aarch64-linux-gnu-gcc -O2 -static; then
         if command -v qemu-aarch64-static >/dev/null 2>&1; then
-            run neon qemu-aarch64-static 60
+            run neon qemu-aarch64-static 20
         elif command -v qemu-aarch64 >/dev/null 2>&1; then
-            run neon qemu-aarch64 60
+            run neon qemu-aarch64 20
         else
             echo "== neon: compiled; not run, qemu-user is not installed"
             skipped=$((skipped + 1))

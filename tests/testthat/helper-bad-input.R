@@ -49,9 +49,6 @@ bad_values <- function() {
     forged_mask = structure(array(0.5, c(2, 3, 4)), keras_mask = "a"),
     forged_mask_shape = structure(array(0.5, c(2, 3, 4)), keras_mask = array(TRUE, c(9, 9)))
   )
-  if (requireNamespace("Matrix", quietly = TRUE)) {
-    values$sparse <- methods::as(matrix(c(0, 0, 1, 0), 2), "CsparseMatrix")
-  }
   values
 }
 
