@@ -8,7 +8,7 @@
 #   attn_error_weights    set_weights(): wrong number, shape or type
 #   attn_error_state      the layer is not built, or its native state is gone
 #   attn_error_read_only  assignment to a property that cannot be assigned
-#   attn_error_config     a config or serialised object cannot be understood
+#   attn_error_config     a config or serialized object cannot be understood
 #   attn_error_memory     no memory for the call
 #   attn_error_internal   a check of the C code that R's own should have made unreachable
 attn_abort <- function(message, subclass, owner = NULL, argument = NULL,

@@ -31,7 +31,8 @@ tensor_dtypes <- c(
 #' @param name A name; by default one is made (`"keras_tensor"`, `"keras_tensor_1"`).
 #' @param tensor A symbolic tensor, which is returned as it is.
 #' @param optional Whether a model may be called without this input.
-#' @param ... Not used; anything here is an error.
+#' @param ... Not used; anything here is an error. (As everywhere in R, the names of
+#'   the arguments listed above may be abbreviated.)
 #' @return A symbolic tensor of class `keras_tensor`.
 #' @section Errors:
 #' `attn_error_argument` when an argument has another type or value than said, or
@@ -102,6 +103,10 @@ input_shape <- function(shape, batch_size, batch_shape, owner) {
   }
   result
 }
+
+#' @rdname keras_input
+#' @export
+layer_input <- keras_input
 
 # A shape as users write it (a vector with NA, or a list with NULL or NA) -> an
 # integer vector with NA.
@@ -231,12 +236,6 @@ names.keras_tensor <- function(x) tensor_fields
 #' @export
 dim.keras_tensor <- function(x) tensor_state(x)$shape
 
-#' @export
-length.keras_tensor <- function(x) {
-  shape <- tensor_state(x)$shape
-  if (anyNA(shape)) NA_integer_ else as.integer(min(prod(shape), .Machine$integer.max))
-}
-
 #' Printing symbolic tensors
 #'
 #' One line with the shape, in which `NA` is a size that is not known yet.
@@ -244,6 +243,10 @@ length.keras_tensor <- function(x) {
 #' @param x,object A symbolic tensor, see [keras_input()].
 #' @param ... Not used.
 #' @return `format()`: a string. `print()` and `str()`: the tensor, invisibly.
+#' @section Errors:
+#' `attn_error_state` for an object that has the class of a symbolic tensor, but is none.
+#' @references <https://keras.io/api/layers/core_layers/input/>
+#' @seealso [keras_input()]
 #' @examples
 #' format(keras_input(c(8, 16)))
 #' @name keras_tensor

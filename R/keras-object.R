@@ -25,6 +25,13 @@ empty_config <- function() {
 #'   `regularizer_*()` or `constraint_*()` functions.
 #' @param ... Not used.
 #' @return `format()`: a string. `print()` and `str()`: the object, invisibly.
+#' @section Errors:
+#' None for objects made by these functions. Further arguments are ignored, as the
+#' generics ask for.
+#' @references <https://keras.io/api/layers/initializers/>,
+#'   <https://keras.io/api/layers/regularizers/>,
+#'   <https://keras.io/api/layers/constraints/>
+#' @seealso [get_config()] for the settings as a list.
 #' @examples
 #' print(regularizer_l2(0.001))
 #' format(constraint_maxnorm(3, axis = c(1, 2)))

@@ -25,6 +25,8 @@
 #'   (`"float32"` or `"float64"`), `trainable` (`TRUE` or `FALSE`) and
 #'   `activity_regularizer` (of the result) of the layer. Keras also takes
 #'   `score_mode` (`"dot"` or `"concat"`), which has no effect; a warning says so.
+#'   These names must be given in full; those of the arguments listed above may be
+#'   abbreviated, as everywhere in R.
 #' @return A layer, or the result of calling it, see `object`.
 #' @section Errors:
 #' `attn_error_argument` for arguments of a wrong type or value, `attn_error_shape` for

@@ -46,7 +46,9 @@
 #' @param seed A whole number that fixes the dropout; `NULL` (default): R's random
 #'   number generator gives it one when the layer is made.
 #' @param ... `name` (a string), `dtype` (`"float32"` or `"float64"`), `trainable`
-#'   (`TRUE` or `FALSE`) and `activity_regularizer` (of the result) of the layer.
+#'   (`TRUE` or `FALSE`) and `activity_regularizer` (of the result) of the layer. These
+#'   names must be given in full; those of the arguments listed above may be
+#'   abbreviated, as everywhere in R.
 #' @return A layer, or the result of calling it, see `object`.
 #' @section Errors:
 #' `attn_error_argument` for arguments of a wrong type or value, `attn_error_shape` for
@@ -148,7 +150,18 @@ check_mask_list <- function(mask, owner) {
       received = sprintf("a list of length %d", length(mask))
     )
   }
-  list(query = mask[[1L]], value = mask[[2L]])
+  given <- names(mask)
+  if (is.null(given) || !any(nzchar(given))) {
+    return(list(query = mask[[1L]], value = mask[[2L]]))
+  }
+  given <- sub("_mask$", "", given)
+  if (!setequal(given, c("query", "value", "key")[seq_along(mask)])) {
+    abort_argument(owner, "mask", "named query, value[, key], or not at all",
+      received = paste("the names", paste(encodeString(names(mask), quote = "\""), collapse = ", "))
+    )
+  }
+  names(mask) <- given
+  list(query = mask[["query"]], value = mask[["value"]])
 }
 
 scores_forward <- function(self, inputs, mask, scores, causal, training) {

@@ -105,17 +105,26 @@ layer_from_config <- function(kind, config, owner = "from_config()") {
   )
 }
 
-# The kind whose config has exactly these fields, or NULL.
+# The kind that a config belongs to, or NULL: it has the fields that tell the kind,
+# and none that the kind does not know. Older versions of Keras write fewer fields.
 kind_of_config <- function(config) {
-  fields <- setdiff(names(config), "activity_regularizer")
-  for (kind in names(config_fields)) {
-    wanted <- setdiff(c(base_fields, config_fields[[kind]]), "activity_regularizer")
-    if (setequal(fields, wanted)) {
+  fields <- names(config)
+  for (kind in names(telling_fields)) {
+    known <- c(base_fields, config_fields[[kind]], "activity_regularizer")
+    if (all(telling_fields[[kind]] %in% fields) && all(fields %in% known)) {
       return(kind)
     }
   }
   NULL
 }
+
+# Fields that only this kind has, and every version of Keras writes.
+telling_fields <- list(
+  multi_head_attention = c("num_heads", "key_dim"),
+  group_query_attention = c("head_dim", "num_query_heads", "num_key_value_heads"),
+  attention = c("use_scale", "score_mode"),
+  additive_attention = c("use_scale", "dropout")
+)
 
 # The shapes that a build_config records, or NULL. jsonlite turns shapes of equal
 # length into the rows of a matrix.

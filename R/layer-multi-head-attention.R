@@ -67,7 +67,9 @@
 #' @param sliding_window `NULL` (default) or a whole number `w`: queries see only keys
 #'   that are less than `w` positions away.
 #' @param ... `name` (a string), `dtype` (`"float32"` or `"float64"`) and `trainable`
-#'   (`TRUE` or `FALSE`) of the layer.
+#'   (`TRUE` or `FALSE`) of the layer. These
+#'   names must be given in full; those of the arguments listed above may be
+#'   abbreviated, as everywhere in R.
 #' @return A layer, or the result of calling it, see `inputs`.
 #' @section Errors:
 #' `attn_error_argument` for arguments of a wrong type or value, `attn_error_shape` for
@@ -413,7 +415,7 @@ heads_masks <- function(self, geometry, masks, causal, fused) {
     sizes <- c(geometry$shapes$query[2L], geometry$shapes$value[2L])
     mask <- if (!anyNA(sizes)) dense_position_mask(sizes[1L], sizes[2L], causal, window)
     component <- list(
-      mask = mask, dims = c(1L, sizes),
+      mask = mask, dims = c(1L, sizes), given = c(1L, sizes),
       argument = if (causal) "use_causal_mask" else "sliding_window"
     )
     if (length(geometry$axes) == 1L || length(components)) {
@@ -424,7 +426,8 @@ heads_masks <- function(self, geometry, masks, causal, fused) {
   }
   result$masks <- place_masks(
     components, geometry$extents, 2L * geometry$n_attention, self$label,
-    least_rank = if (positional) 3L else 0L
+    least_rank = if (positional) 3L else 0L,
+    positional = if (causal) "use_causal_mask" else "sliding_window"
   )
   result
 }

@@ -26,6 +26,11 @@ format_count <- function(x) format(x, big.mark = ",", scientific = FALSE, trim =
 #'   `summary.attn_layer`, a list with `layer` (the lines that `print()` shows) and
 #'   `weights` (a data frame with `weight`, `shape` and `parameters`). `print()` and
 #'   `str()`: the layer, invisibly.
+#' @section Errors:
+#' `attn_error_state` for an object that has the class of a layer, but is none.
+#' @references <https://keras.io/api/models/model/> (`summary()` of a Keras
+#'   model)
+#' @seealso [attn_layer] for the properties themselves.
 #' @examples
 #' layer <- layer_multi_head_attention(num_heads = 2, key_dim = 4)
 #' layer$build(c(NA, 10, 8), c(NA, 12, 8))

@@ -130,11 +130,11 @@ layer_properties <- list(
 
 heads_properties <- list(
   flash_attention = function(self) self$flash_attention,
-  query_dense = function(self) projection(self, "query"),
-  key_dense = function(self) projection(self, "key"),
-  gate_dense = function(self) if (self$config$use_gate) projection(self, "gate"),
-  value_dense = function(self) projection(self, "value"),
-  output_dense = function(self) projection(self, "attention_output")
+  query_dense = function(self) projection(self, "query", "query_dense"),
+  key_dense = function(self) projection(self, "key", "key_dense"),
+  gate_dense = function(self) if (self$config$use_gate) projection(self, "gate", "gate_dense"),
+  value_dense = function(self) projection(self, "value", "value_dense"),
+  output_dense = function(self) projection(self, "attention_output", "output_dense")
 )
 
 scores_properties <- list(
@@ -256,8 +256,8 @@ single_weight <- function(self, path) {
 }
 
 # One of the projections, as it is now.
-projection <- function(self, name) {
-  check_built(self, name)
+projection <- function(self, name, property) {
+  check_built(self, property)
   weights <- layer_weights(self)
   config <- self$config
   structure(
@@ -273,6 +273,18 @@ projection <- function(self, name) {
     ),
     class = "attn_projection"
   )
+}
+
+#' @export
+`$.attn_projection` <- function(x, name) {
+  fields <- names(unclass(x))
+  if (!(name %in% fields)) {
+    abort_argument("a projection", name,
+      paste("one of", paste(fields, collapse = ", ")),
+      received = "a name that it does not have"
+    )
+  }
+  unclass(x)[[name]]
 }
 
 compute_output_shape <- function(self, query_shape, value_shape, key_shape) {
@@ -343,6 +355,7 @@ heads_mask_function <- function(self) {
   force(self)
   function(query, mask = NULL, ...) {
     owner <- self$label
+    check_no_dots(owner, ...)
     check_given(missing(query), owner, "query", "an array")
     check_mask_input(query, owner, "query")
     mask <- if (!is.object(mask) && is.list(mask) && length(mask)) mask[[1L]] else mask

@@ -104,6 +104,9 @@ build_layer <- function(self, query_shape, value_shape = NULL, key_shape = NULL)
 # fail any more, makes it the layer's.
 build_native <- function(self, geometry) {
   widths <- geometry$widths
+  if (anyNA(widths) && !needs_widths(self)) {
+    widths <- c(1L, 1L, 1L) # any will do
+  }
   if (anyNA(widths)) {
     odd <- c("query", "value", "key")[is.na(widths)][1L]
     shape <- geometry$shapes[[odd]]
@@ -128,6 +131,11 @@ build_native <- function(self, geometry) {
   self$weights <- specs
   self$built <- TRUE
   invisible(self)
+}
+
+# Whether a weight depends on the last dims of the inputs.
+needs_widths <- function(self) {
+  self$heads || (self$kind == "additive_attention" && self$config$use_scale)
 }
 
 # The first values of a weight. Initializers of this package fail only for want of

@@ -153,8 +153,11 @@ compose_layer.list <- function(object, layer) {
     return(do.call(layer, arguments, quote = TRUE))
   }
   is_input <- names(arguments) %in% roles
+  if (is.null(arguments[["key"]])) {
+    arguments[["key"]] <- NULL # a key that is NULL is no key
+    is_input <- names(arguments) %in% roles
+  }
   inputs <- unname(arguments[intersect(roles, names(arguments))])
-  inputs <- inputs[!vapply(inputs, is.null, NA)]
   do.call(layer, c(list(inputs), arguments[!is_input]), quote = TRUE)
 }
 

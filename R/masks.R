@@ -14,6 +14,9 @@
 #' The mask is stored in the attribute `"keras_mask"`. Functions that drop
 #' attributes, such as `x[1:2, , ]` and `aperm()`, drop the mask as well.
 #'
+#' Attention scores that a layer returns carry no mask. Keras, on the path by way of a
+#' softmax layer, attaches the attention mask to them, grown to the rank of the scores.
+#'
 #' @param x An array with `dim`, for example of shape `(batch, positions, features)`.
 #' @param mask A logical or numeric array without `NA` (non-zero counts as `TRUE`)
 #'   whose dims are the leading dims of `x`, for example `(batch, positions)`; a dim
@@ -105,12 +108,12 @@ mask_component <- function(mask, owner, argument, fold = "none") {
     shape <- dim_or_length(mask)
   }
   rank <- length(shape)
-  shape <- switch(fold,
+  folded <- switch(fold,
     query = c(shape, 1L),
     key = c(shape[-rank], 1L, shape[rank]),
     none = shape
   )
-  list(mask = mask, dims = as.integer(shape), argument = argument)
+  list(mask = mask, dims = as.integer(folded), argument = argument, given = shape)
 }
 
 # Keras first combines the masks, aligned at their last axes, and then inserts
@@ -120,10 +123,12 @@ mask_component <- function(mask, owner, argument, fold = "none") {
 #
 # `extents` is the shape of the scores. `least_rank` is the rank that a causal
 # mask or a window adds to the combination without being in `components`.
-place_masks <- function(components, extents, n_pair, owner, least_rank = 0L) {
+# `positional` is the argument that asks for it.
+place_masks <- function(components, extents, n_pair, owner, least_rank = 0L,
+                        positional = "use_causal_mask") {
   ranks <- vapply(components, function(component) length(component$dims), 1L)
   merged_rank <- max(ranks, least_rank)
-  check_merged_rank(merged_rank, components, ranks, extents, n_pair, owner)
+  check_merged_rank(merged_rank, components, ranks, extents, n_pair, owner, positional)
   if (length(components) && length(extents) > most_dims) {
     abort_shape(owner, components[[1L]]$argument,
       sprintf("NULL, because the scores have more than %d dims", most_dims),
@@ -141,21 +146,25 @@ place_masks <- function(components, extents, n_pair, owner, least_rank = 0L) {
   })
 }
 
-check_merged_rank <- function(merged_rank, components, ranks, extents, n_pair, owner) {
+check_merged_rank <- function(merged_rank, components, ranks, extents, n_pair, owner,
+                              positional) {
   if (merged_rank >= n_pair && merged_rank <= length(extents)) {
     return(invisible())
   }
   scores <- sprintf("scores of shape %s", format_shape(extents))
   if (!length(components)) {
-    abort_shape(owner, "use_causal_mask",
-      sprintf("FALSE (and `sliding_window` NULL) with %d attention axes", n_pair %/% 2L),
-      paste("a causal mask or a window over axis 1, for", scores)
+    abort_shape(owner, positional,
+      sprintf(
+        "%s with %d attention axes", if (positional == "sliding_window") "NULL" else "FALSE",
+        n_pair %/% 2L
+      ),
+      paste("a mask by positions on axis 1, for", scores)
     )
   }
   worst <- components[[which.max(ranks)]]
   abort_shape(owner, worst$argument,
     sprintf("a mask that has %d to %d dims, for %s", n_pair, length(extents), scores),
-    paste("shape", format_shape(worst$dims))
+    paste("shape", format_shape(worst$given))
   )
 }
 
@@ -168,7 +177,7 @@ abort_mask_shape <- function(component, grown, extents, owner) {
   abort_shape(owner, component$argument,
     paste("a mask that broadcasts to the scores, whose shape is", format_shape(extents)),
     sprintf(
-      "shape %s, which stands for %s", format_shape(component$dims), format_shape(grown)
+      "shape %s, which stands for %s", format_shape(component$given), format_shape(grown)
     )
   )
 }

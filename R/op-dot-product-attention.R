@@ -16,7 +16,7 @@
 #' @param value An array of shape `(B, S, G, V)`.
 #' @param bias `NULL` or a numeric array that is added to the scores, of shape
 #'   `(B, N, T, S)` or one that broadcasts to it, aligned at the last dims. `-Inf`
-#'   hides a key.
+#'   hides a key from a query, within limits: see the section on hiding keys.
 #' @param mask `NULL` or a logical or numeric array (non-zero is `TRUE`), `TRUE` where a
 #'   query may see a key; its shape as that of `bias`.
 #' @param scale The factor of the products; `NULL` (default): `1 / sqrt(H)`.
@@ -25,12 +25,21 @@
 #'   `TRUE`: the tiled computation; `FALSE`: the plain one, row by row.
 #' @param attn_logits_soft_cap `NULL` (default) or a positive number `c`: scores `x`
 #'   become `c * tanh(x / c)`, so that none exceeds `c`.
-#' @param ... Not used; anything here is an error.
+#' @param ... Not used; anything here is an error. (As everywhere in R, the names of
+#'   the arguments listed above may be abbreviated.)
 #' @return An array of shape `(B, T, N, V)`. The precision of the computation is
 #'   [config_floatx()].
+#' @section Hiding keys:
+#' Use `mask` to hide keys. A bias of `-Inf` does the same only in part, because it is
+#' added before the soft cap and is an ordinary score to the softmax:
+#' * With `attn_logits_soft_cap = c` such a key gets the score `-c`, and with it a share
+#'   of the weight: the query sees it again.
+#' * Without a soft cap, a row in which the bias is `-Inf` at every key has no weights:
+#'   the result is `NaN`. Under `mask`, a row without a visible key gives the mean of the
+#'   values.
 #' @section Errors:
-#' `attn_error_argument` for arguments of a wrong type or value, `attn_error_shape` for
-#' shapes that do not fit each other.
+#' `attn_error_argument` for arguments of a wrong type or value and for unknown
+#' arguments, `attn_error_shape` for shapes that do not fit each other.
 #' @references <https://keras.io/api/ops/nn/>; Dao et al. (2022), FlashAttention,
 #'   <https://arxiv.org/abs/2205.14135>
 #' @seealso [layer_multi_head_attention()]
@@ -40,6 +49,10 @@
 #' key <- array(rnorm(2 * 5 * 2 * 3), c(2, 5, 2, 3))
 #' value <- array(rnorm(2 * 5 * 2 * 6), c(2, 5, 2, 6))
 #' dim(op_dot_product_attention(query, key, value, is_causal = TRUE))
+#'
+#' # no query sees the last key
+#' visible <- array(c(TRUE, TRUE, TRUE, TRUE, FALSE), c(1, 1, 1, 5))
+#' dim(op_dot_product_attention(query, key, value, mask = visible))
 #' @export
 op_dot_product_attention <- function(query, key, value, bias = NULL, mask = NULL, scale = NULL,
                                      is_causal = FALSE, flash_attention = NULL,

@@ -44,6 +44,11 @@ new_attn_scores <- function(x, n_batch, n_query, n_key, has_heads) {
 #' Weights are shares without a unit: a row over all keys sums to 1, to 0 where
 #' a mask hides every key, and to something else where dropout has acted.
 #'
+#' @section No mask:
+#' Returned scores carry no mask: [get_keras_mask()] gives `NULL` for them. Keras, on the
+#' path by way of a softmax layer, attaches the attention mask to them, grown to the rank
+#' of the scores. Only the output carries a mask here, that of the query.
+#'
 #' @section Subsetting and changing:
 #' A subset that keeps all axes (`x[1:2, , , ]`, `x[1, , , , drop = FALSE]`) keeps
 #' the class; any other subset is a plain array or vector, and so are the results
@@ -52,9 +57,10 @@ new_attn_scores <- function(x, n_batch, n_query, n_key, has_heads) {
 #' whether that has the class or not.
 #'
 #' @section Errors:
-#' Methods raise an `attn_error_argument` if the object no longer fits its axes
-#' (for example after `attr(x, "axes") <- NULL`) or if an argument has a wrong
-#' type or value.
+#' `print()`, `format()` and `str()` raise an `attn_error_argument` if the object no
+#' longer fits its axes (for example after `attr(x, "axes") <- NULL`), `print()` and
+#' `format()` also if `digits` is not a positive whole number. Subsetting and new
+#' dimensions raise the errors of base R.
 #'
 #' @param x,object,target Attention scores.
 #' @param ... For `[`: indices and `drop`. For `all.equal()`: arguments of
@@ -82,6 +88,7 @@ new_attn_scores <- function(x, n_batch, n_query, n_key, has_heads) {
 #' range(apply(scores, c(1, 2, 3), sum)) # every row sums to one
 #' class(scores[1, , , , drop = FALSE])
 #' scores[1, 1, , ] # a plain matrix
+#' tidy(scores)[1:3, ] # one row per weight
 #' @name attn_scores
 NULL
 
@@ -569,7 +576,3 @@ set_row_names <- function(frame, row.names, owner) {
 #' @method tidy attn_scores
 #' @export
 tidy.attn_scores <- function(x, ...) as.data.frame(x, ...)
-
-#' @importFrom generics tidy
-#' @export
-generics::tidy

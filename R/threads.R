@@ -11,11 +11,13 @@
 #' 1, because OpenMP's threads do not survive a fork. Without OpenMP it is 1.
 #'
 #' @param n A positive whole number, or `NULL` (the default) to only ask.
-#'   A number above `OMP_THREAD_LIMIT` is lowered to it.
+#'   A number above `OMP_THREAD_LIMIT`, or above four times the number of processors
+#'   (but at least 64), is lowered to that.
 #' @param ... Not used; anything here is an error.
 #' @returns The number of threads in force: before the change, invisibly, when
 #'   `n` is given; now, when it is not.
-#' @section Errors: `attn_error_argument` when `n` is not a positive whole number.
+#' @section Errors: `attn_error_argument` when `n` is not a positive whole number, and
+#'   for unknown arguments.
 #' @examples
 #' attn_threads()
 #' before <- attn_threads(1)
@@ -42,7 +44,7 @@ attn_threads <- function(n = NULL, ...) {
 #'   The environment variable `ATTN_ISA` (`scalar`, `avx2`, `avx512` or `neon`),
 #'   set before the package is loaded, forces an instruction set; one that the
 #'   processor cannot run is refused with a warning.
-#' @section Errors: none.
+#' @section Errors: `attn_error_argument` for arguments, of which there are none.
 #' @examples
 #' attn_info()
 #' @references Intel 64 and IA-32 Architectures Software Developer's Manual,
@@ -98,7 +100,7 @@ session_settings$flash_attention <- TRUE
 #' @param ... Not used; anything here is an error.
 #' @returns `config_is_flash_attention_enabled()`: `TRUE` or `FALSE`. The other
 #'   two: the setting before, invisibly.
-#' @section Errors: none.
+#' @section Errors: `attn_error_argument` for arguments, of which there are none.
 #' @examples
 #' config_is_flash_attention_enabled()
 #' config_disable_flash_attention()

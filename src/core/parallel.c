@@ -46,6 +46,10 @@ int attn_threads_get(void) { return process_threads; }
 void attn_threads_set(int threads) {
 #ifdef _OPENMP
     int limit = omp_get_thread_limit();
+    /* far more threads than processors only cost: stop where it is surely a slip */
+    int sensible = 4 * omp_get_num_procs();
+    sensible = sensible < 64 ? 64 : sensible;
+    limit = limit > sensible ? sensible : limit;
     threads = threads > limit ? limit : threads;
     process_threads = threads < 1 || in_forked_child ? 1 : threads;
 #else

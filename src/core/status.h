@@ -6,7 +6,7 @@
 enum attn_status {
     ATTN_OK = 0,
     ATTN_NO_MEMORY,  /* an allocation failed; nothing has changed */
-    ATTN_BAD_STATE,  /* serialised bytes that are not a layer of ours */
+    ATTN_BAD_STATE,  /* serialized bytes that are not a layer of ours */
     ATTN_BAD_LENGTH  /* sizes that do not fit each other or size_t */
 };
 

@@ -1,5 +1,5 @@
 /* The handle of a layer: an ALTREP raw vector of length 0 that carries a tagged
- * external pointer. ALTREP, because its serialised state is ours to define, so
+ * external pointer. ALTREP, because its serialized state is ours to define, so
  * that saveRDS(), workers and caches keep the weights; raw, because that class
  * exists in every R since 3.5. */
 #include "glue.h"

@@ -15,7 +15,7 @@ struct glue_array {
     const int* integers;
     int rank;
     ptrdiff_t dim[ATTN_MAX_RANK];
-    ptrdiff_t step[ATTN_MAX_RANK]; /* R's distance between neighbours on an axis */
+    ptrdiff_t step[ATTN_MAX_RANK]; /* R's distance between neighbors on an axis */
 };
 
 /* R error unless x is a double, integer or logical vector with a usable dim. */

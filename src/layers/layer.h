@@ -15,7 +15,7 @@
 
 enum { ATTN_MAX_WEIGHTS = 10, ATTN_MAX_OUTPUT_RANK = 8, ATTN_NAME_SIZE = 32 };
 
-/* Part of the serialised state: numbers are never reused. */
+/* Part of the serialized state: numbers are never reused. */
 enum attn_layer_id {
     ATTN_LAYER_MULTI_HEAD_ATTENTION = 1,
     ATTN_LAYER_GROUP_QUERY_ATTENTION = 2,

@@ -1,4 +1,4 @@
-/* A layer as bytes, for saveRDS() and every other way R serialises objects.
+/* A layer as bytes, for saveRDS() and every other way R serializes objects.
  *
  *   8 bytes   "ATTNLAY1"
  *   n x 8     the fields below, unsigned 64-bit, little-endian

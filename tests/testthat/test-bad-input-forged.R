@@ -83,7 +83,6 @@ test_that("things that only have the class of a layer, tensor, object or scores 
   for (name in c("forged_tensor", "forged_tensor_0", "forged_tensor_state")) {
     forged <- bad_values()[[name]]
     forged_state(dim(forged))
-    forged_state(length(forged))
     forged_state(format(forged))
     forged_state(forged$shape)
     expect_refused(layer_attention(forged), "query")

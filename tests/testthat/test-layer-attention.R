@@ -1,3 +1,20 @@
+test_that("masks and inputs given by name take their places, and a missing value is an error", {
+  x <- array(sin(1:24), c(2, 3, 4))
+  query_mask <- matrix(c(TRUE, TRUE, TRUE, FALSE, TRUE, TRUE), 2)
+  value_mask <- matrix(c(TRUE, FALSE, TRUE, TRUE, TRUE, TRUE), 2)
+  layer <- layer_attention()
+  expected <- layer(list(x, x), mask = list(query_mask, value_mask))
+  expect_identical(
+    layer(list(x, x), mask = list(value = value_mask, query = query_mask)), expected
+  )
+  expect_identical(
+    layer(list(x, x), mask = list(value_mask = value_mask, query_mask = query_mask)), expected
+  )
+  expect_attn_error(layer(list(x, x), mask = list(a = query_mask, b = value_mask)), "argument")
+  expect_attn_error(layer_attention(list(x, NULL, x)), "argument")
+  expect_identical(layer_attention(list(x, x, NULL)), layer(list(x, x)))
+})
+
 test_that("the numbers of Keras's own tests come out", {
   q <- tiny_inputs()[[1]]
   v <- tiny_inputs()[[2]]

@@ -1,3 +1,14 @@
+test_that("configs of older versions of Keras, with fewer fields, are read", {
+  layer <- layer_multi_head_attention(num_heads = 2, key_dim = 3, value_dim = 4)
+  config <- get_config(layer)
+  older <- config[setdiff(names(config), c("use_gate", "sliding_window", "seed"))]
+  expect_identical(get_config(from_config(older)), config)
+  grouped <- get_config(layer_group_query_attention(
+    head_dim = 2, num_query_heads = 4, num_key_value_heads = 2
+  ))
+  expect_identical(get_config(from_config(grouped[setdiff(names(grouped), "seed")])), grouped)
+})
+
 test_that("configs lead to layers that are configured alike", {
   layers <- list(
     layer_multi_head_attention(num_heads = 2, key_dim = 3, value_dim = 4, dropout = 0.5, seed = 3,

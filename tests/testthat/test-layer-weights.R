@@ -172,13 +172,33 @@ test_that("build() takes shapes as arguments or as a list, for every layer", {
     }
     layer <- make()
     for (bad in list(
-      list(), list(NULL), list(c(2, 3, 8)), list(c(2, 3, NA), c(2, 4, 8)), list(c(2, 3, 8), "a"),
+      list(), list(NULL), list(c(2, 3, 8)), list(c(2, 3, 8), "a"),
       list(c(2, 3, 8), c(3, 4, 8)), list(c(2, 8), c(2, 8)), list(c(2, 3, 8), c(2, 4, 2, 8)),
       list(c(2, 3, 8), c(2, 4, 8), c(2, 5, 8)), list(c(2, 0, 8), c(2, 4, 8))
     )) {
       expect_attn_error(do.call(layer$build, bad))
       expect_false(layer$built)
     }
+  }
+})
+
+test_that("the last dims must be known where a weight depends on them", {
+  unknown <- list(c(2, 3, NA), c(2, 4, NA))
+  for (layer in list(
+    layer_multi_head_attention(num_heads = 2, key_dim = 4),
+    layer_group_query_attention(head_dim = 2, num_query_heads = 2, num_key_value_heads = 1),
+    layer_additive_attention()
+  )) {
+    expect_attn_error(do.call(layer$build, unknown), "shape")
+    expect_false(layer$built)
+  }
+  x <- array(sin(1:24), c(2, 3, 4))
+  for (layer in list(layer_attention(use_scale = TRUE), layer_additive_attention(use_scale = FALSE))) {
+    do.call(layer$build, unknown)
+    expect_true(layer$built)
+    expect_identical(dim(layer(list(x, x))), dim(x))
+    again <- unserialize(serialize(layer, NULL))
+    expect_identical(again(list(x, x)), layer(list(x, x)))
   }
 })
 
