@@ -44,18 +44,19 @@ add_counts() {
     failed=$((failed + BASH_REMATCH[2]))
     skipped=$((skipped + BASH_REMATCH[3]))
   else
-    printf 'Error: no count came back; the last line was: %s\n' "$line" >&2
+    printf 'Error: no count came back\n' >&2
     failed=$((failed + 1))
   fi
 }
 
-# Runs a command whose last line is a count, shows its output and adds it. The
-# counts on the way are indented; only the total stands at the margin.
+# Runs a command, shows its output and adds the last count in it (R may say more
+# while it ends). The counts on the way are indented; only the total stands at
+# the margin.
 run_counted() {
   local output="$scratch/counted"
   "$@" 2>&1 </dev/null | tee "$output" |
     sed -u 's/^[0-9]* passed, [0-9]* failed, [0-9]* skipped$/    &/'
-  add_counts "$(tail -n 1 "$output")"
+  add_counts "$(grep -E '^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$' "$output" | tail -n 1)"
 }
 
 isa_in_use() {

@@ -159,22 +159,6 @@ test_that("layers survive serialization, with weights, settings and dropout", {
   expect_identical(copy(x, x, training = TRUE), layer(x, x, training = TRUE))
 })
 
-test_that("layers work in forked and other R processes", {
-  x <- random_array(2, 4, 4)
-  layers <- all_layers()
-  expected <- lapply(layers, call_layer, x = x)
-  if (.Platform$OS.type == "unix") {
-    forked <- parallel::mclapply(layers, call_layer, x = x, mc.cores = 2)
-    expect_identical(forked, expected)
-  }
-  skip_if_not_installed("callr")
-  other <- callr::r(function(layers, call, x) lapply(layers, call, x = x),
-    list(layers, call_layer, x),
-    libpath = .libPaths()
-  )
-  expect_identical(other, expected)
-})
-
 test_that("symbolic and numeric inputs do not mix", {
   x <- random_array(2, 3, 4)
   symbol <- keras_input(c(3, 4))
