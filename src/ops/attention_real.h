@@ -33,52 +33,7 @@ struct REAL_NAME(lane_state) {
     ptrdiff_t batch, head, t_begin, queries;
 };
 
-static void REAL_NAME(pack_keys)(void* work, ptrdiff_t item, int thread) {
-    (void)thread;
-    const struct REAL_NAME(attend)* attend = work;
-    const struct attn_attention* p = attend->problem;
-    const ptrdiff_t width = REAL_KERNELS->tile_keys;
-    const ptrdiff_t tile = item % attend->key_tiles, matrix = item / attend->key_tiles;
-    const ptrdiff_t head = matrix % p->key_heads, batch = matrix / p->key_heads;
-    const ptrdiff_t first = tile * width;
-    const ptrdiff_t present = p->source - first < width ? p->source - first : width;
-    const real* key = (const real*)p->key + batch * p->key_strides.batch +
-                      head * p->key_strides.head + first * p->key_strides.row;
-    real* packed_keys = attend->keys + item * width * p->key_dim;
-    for (ptrdiff_t j = 0; j < width; j++) {
-        for (ptrdiff_t d = 0; d < p->key_dim; d++) {
-            packed_keys[d * width + j] = j < present ? key[j * p->key_strides.row + d] : 0;
-        }
-    }
-    const real* value = (const real*)p->value + batch * p->value_strides.batch +
-                        head * p->value_strides.head + first * p->value_strides.row;
-    real* packed_values = attend->values + (matrix * p->source + first) * p->value_dim;
-    real trace = 0; /* x - x is 0, or NaN for NaN and Inf */
-    for (ptrdiff_t j = 0; j < present; j++) {
-        for (ptrdiff_t d = 0; d < p->value_dim; d++) {
-            real x = value[j * p->value_strides.row + d];
-            packed_values[j * p->value_dim + d] = x;
-            trace += x - x;
-        }
-    }
-    attend->unclean[item] = trace != 0;
-}
-
-static void REAL_NAME(load_queries)(const struct REAL_NAME(attend) * attend,
-                                    const struct REAL_NAME(lane_state) * lanes) {
-    const struct attn_attention* p = attend->problem;
-    const ptrdiff_t width = REAL_KERNELS->tile_queries;
-    const real* query = (const real*)p->query + lanes->batch * p->query_strides.batch +
-                        lanes->head * p->query_strides.head +
-                        lanes->t_begin * p->query_strides.row;
-    for (ptrdiff_t i = 0; i < width; i++) {
-        for (ptrdiff_t d = 0; d < p->key_dim; d++) {
-            lanes->query[d * width + i] =
-                i < lanes->queries ? query[i * p->query_strides.row + d] * attend->query_scale
-                                   : 0;
-        }
-    }
-}
+#include "attention_pack_real.h"
 
 static void REAL_NAME(add_bias_tile)(const struct attn_attention* p,
                                      const struct REAL_NAME(lane_state) * lanes, ptrdiff_t s_begin,
@@ -123,54 +78,8 @@ static void REAL_NAME(tile_logits)(const struct REAL_NAME(attend) * attend,
     }
 }
 
-/* -Inf where a query does not see a key; chosen, not added, so that a NaN in a
- * masked key is gone as well */
-static void REAL_NAME(hide_masked)(const struct attn_attention* p,
-                                   const struct REAL_NAME(lane_state) * lanes, ptrdiff_t s_begin,
-                                   ptrdiff_t keys) {
-    const ptrdiff_t width = REAL_KERNELS->tile_queries;
-    const struct attn_mask* mask = &p->mask;
-    for (ptrdiff_t i = 0; i < lanes->queries; i++) {
-        const ptrdiff_t t = lanes->t_begin + i;
-        struct attn_tile row = {lanes->batch, lanes->head, t, t + 1, s_begin, s_begin + keys};
-        attn_mask_narrow(mask, &row);
-        real* column = lanes->logits + i;
-        for (ptrdiff_t s = s_begin; s < row.s_begin; s++) {
-            column[(s - s_begin) * width] = -REAL_INFINITY;
-        }
-        for (ptrdiff_t s = row.s_end; s < s_begin + keys; s++) {
-            column[(s - s_begin) * width] = -REAL_INFINITY;
-        }
-        for (int part = 0; part < mask->parts; part++) {
-            const struct attn_mask_part* m = &mask->part[part];
-            const uint8_t* visible =
-                m->visible + lanes->batch * m->batch + lanes->head * m->head + t * m->target;
-            for (ptrdiff_t s = row.s_begin; s < row.s_end; s++) {
-                if (!visible[s * m->source]) {
-                    column[(s - s_begin) * width] = -REAL_INFINITY;
-                }
-            }
-        }
-    }
-}
-
-/* weights (keys x tile_queries) become 0 or weight / (1 - rate) */
-static void REAL_NAME(drop_weights)(const struct attn_attention* p,
-                                    const struct REAL_NAME(lane_state) * lanes, ptrdiff_t s_begin,
-                                    ptrdiff_t keys) {
-    const ptrdiff_t width = REAL_KERNELS->tile_queries;
-    const real factor = (real)attn_dropout_factor(&p->dropout);
-    for (ptrdiff_t i = 0; i < lanes->queries; i++) {
-        const uint64_t row = (uint64_t)((lanes->batch * p->heads + lanes->head) * p->target +
-                                        lanes->t_begin + i);
-        attn_dropout_keep(&p->dropout, row * (uint64_t)p->source + (uint64_t)s_begin, keys,
-                          lanes->keep);
-        for (ptrdiff_t j = 0; j < keys; j++) {
-            real* weight = lanes->logits + j * width + i;
-            *weight = lanes->keep[j] ? *weight * factor : 0;
-        }
-    }
-}
+#include "attention_mask_real.h"
+#include "attention_dropout_real.h"
 
 /* output (V x tile_queries) += values' weights */
 static void REAL_NAME(add_weighted)(const struct REAL_NAME(lane_state) * lanes, ptrdiff_t dims,
@@ -334,55 +243,7 @@ static void REAL_NAME(store_dead_rows)(const struct REAL_NAME(attend) * attend,
     }
 }
 
-/* Weights of the dead rows of a tile, whose logits are still whole. */
-static void REAL_NAME(dead_weights)(const struct REAL_NAME(attend) * attend,
-                                    const struct REAL_NAME(lane_state) * lanes, ptrdiff_t keys,
-                                    real* weights) {
-    const struct attn_attention* p = attend->problem;
-    const ptrdiff_t count = keys * REAL_KERNELS->tile_queries;
-    if (p->dead_row == ATTN_DEAD_SHIFTED) {
-        memcpy(weights, lanes->logits, (size_t)count * sizeof(real));
-        REAL_NAME(shift)(attend, count, weights);
-        REAL_KERNELS->softmax_finish(keys, 1, weights, lanes->row_max, lanes->row_sum);
-    } else {
-        const real weight = p->dead_row == ATTN_DEAD_MEAN ? 1 / (real)p->source : 0;
-        for (ptrdiff_t i = 0; i < count; i++) {
-            weights[i] = weight;
-        }
-    }
-}
-
-/* the weights of one tile of keys, from a second look at its logits */
-static void REAL_NAME(store_scores_tile)(const struct REAL_NAME(attend) * attend,
-                                         const struct REAL_NAME(lane_state) * lanes,
-                                         ptrdiff_t s_begin, ptrdiff_t keys, int any_dead) {
-    const struct attn_attention* p = attend->problem;
-    const struct attn_scores_out* out = &p->scores;
-    const ptrdiff_t width = REAL_KERNELS->tile_queries;
-    real* of_dead = lanes->logits + REAL_KERNELS->tile_keys * width;
-    REAL_NAME(tile_logits)(attend, lanes, s_begin, keys);
-    if (any_dead) {
-        REAL_NAME(dead_weights)(attend, lanes, keys, of_dead);
-    }
-    REAL_NAME(hide_masked)(p, lanes, s_begin, keys);
-    REAL_KERNELS->softmax_finish(keys, attend->softmax_scale, lanes->logits, lanes->row_max,
-                                 lanes->row_sum);
-    for (ptrdiff_t i = 0; i < lanes->queries && any_dead; i++) {
-        for (ptrdiff_t j = 0; j < keys && lanes->dead[i]; j++) {
-            lanes->logits[j * width + i] = of_dead[j * width + i];
-        }
-    }
-    if (p->dropout.rate > 0 && p->scores_after_dropout) {
-        REAL_NAME(drop_weights)(p, lanes, s_begin, keys);
-    }
-    for (ptrdiff_t i = 0; i < lanes->queries; i++) {
-        double* to = out->data + out->batch[lanes->batch] + out->head[lanes->head] +
-                     out->target[lanes->t_begin + i];
-        for (ptrdiff_t j = 0; j < keys; j++) {
-            to[out->source[s_begin + j]] = (double)lanes->logits[j * width + i];
-        }
-    }
-}
+#include "attention_scores_real.h"
 
 static void REAL_NAME(attend_tile)(void* work, ptrdiff_t item, int thread) {
     const struct REAL_NAME(attend)* attend = work;
