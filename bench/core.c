@@ -122,11 +122,11 @@ static double time_attention(const char* line, enum attn_dtype dtype, double bud
     struct attn_attention attention = {
         .dtype = dtype, .batch = B, .heads = N, .key_heads = G,
         .target = T, .source = T, .key_dim = K, .value_dim = K,
-        .query = query, .query_strides = {T * N * K, K, N * K},
-        .key = key, .key_strides = {T * G * K, K, G * K},
-        .value = value, .value_strides = {T * G * K, K, G * K},
+        .query = query, .query_strides = attn_strides(T * N * K, K, N * K),
+        .key = key, .key_strides = attn_strides(T * G * K, K, G * K),
+        .value = value, .value_strides = attn_strides(T * G * K, K, G * K),
         .scale = 0.125,
-        .output = filled(dtype, B * T * N * K), .output_strides = {T * N * K, K, N * K},
+        .output = filled(dtype, B * T * N * K), .output_strides = attn_strides(T * N * K, K, N * K),
     };
     set_mask(line, T, &attention.mask);
     const double seconds = fastest_call(call_attention, &attention, budget);

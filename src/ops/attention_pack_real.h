@@ -9,21 +9,22 @@ static void REAL_NAME(pack_keys)(void* work, ptrdiff_t item, int thread) {
     const ptrdiff_t head = matrix % p->key_heads, batch = matrix / p->key_heads;
     const ptrdiff_t first = tile * width;
     const ptrdiff_t present = p->source - first < width ? p->source - first : width;
-    const real* key = (const real*)p->key + batch * p->key_strides.batch +
-                      head * p->key_strides.head + first * p->key_strides.row;
     real* packed_keys = attend->keys + item * width * p->key_dim;
     for (ptrdiff_t j = 0; j < width; j++) {
+        const real* key = j < present
+                              ? (const real*)p->key + attn_row(&p->key_strides, batch, head, first + j)
+                              : NULL;
         for (ptrdiff_t d = 0; d < p->key_dim; d++) {
-            packed_keys[d * width + j] = j < present ? key[j * p->key_strides.row + d] : 0;
+            packed_keys[d * width + j] = key != NULL ? key[d] : 0;
         }
     }
-    const real* value = (const real*)p->value + batch * p->value_strides.batch +
-                        head * p->value_strides.head + first * p->value_strides.row;
     real* packed_values = attend->values + (matrix * p->source + first) * p->value_dim;
     real trace = 0; /* x - x is 0, or NaN for NaN and Inf */
     for (ptrdiff_t j = 0; j < present; j++) {
+        const real* value =
+            (const real*)p->value + attn_row(&p->value_strides, batch, head, first + j);
         for (ptrdiff_t d = 0; d < p->value_dim; d++) {
-            real x = value[j * p->value_strides.row + d];
+            real x = value[d];
             packed_values[j * p->value_dim + d] = x;
             trace += x - x;
         }
@@ -35,14 +36,14 @@ static void REAL_NAME(load_queries)(const struct REAL_NAME(attend) * attend,
                                     const struct REAL_NAME(lane_state) * lanes) {
     const struct attn_attention* p = attend->problem;
     const ptrdiff_t width = REAL_KERNELS->tile_queries;
-    const real* query = (const real*)p->query + lanes->batch * p->query_strides.batch +
-                        lanes->head * p->query_strides.head +
-                        lanes->t_begin * p->query_strides.row;
     for (ptrdiff_t i = 0; i < width; i++) {
+        const real* query =
+            i < lanes->queries ? (const real*)p->query + attn_row(&p->query_strides, lanes->batch,
+                                                                  lanes->head, lanes->t_begin + i)
+                               : NULL;
         for (ptrdiff_t d = 0; d < p->key_dim; d++) {
             lanes->query[d * width + i] =
-                i < lanes->queries ? query[i * p->query_strides.row + d] * attend->query_scale
-                                   : 0;
+                query != NULL ? query[d] * attend->query_scale : 0;
         }
     }
 }

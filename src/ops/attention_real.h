@@ -185,8 +185,7 @@ static void REAL_NAME(store_row)(const struct attn_attention* p,
                                  const real* column, ptrdiff_t step) {
     const ptrdiff_t t = lanes->t_begin + i;
     const struct attn_mask_part* keep = &p->keep_row;
-    real* to = (real*)p->output + lanes->batch * p->output_strides.batch +
-               lanes->head * p->output_strides.head + t * p->output_strides.row;
+    real* to = (real*)p->output + attn_row(&p->output_strides, lanes->batch, lanes->head, t);
     const int kept = keep->visible == NULL ||
                      keep->visible[lanes->batch * keep->batch + t * keep->target];
     for (ptrdiff_t v = 0; v < p->value_dim; v++) {

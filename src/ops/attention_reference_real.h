@@ -10,10 +10,8 @@ struct REAL_NAME(plain) {
 static real REAL_NAME(plain_logit)(const struct attn_attention* p, ptrdiff_t batch,
                                    ptrdiff_t head, ptrdiff_t t, ptrdiff_t s) {
     const ptrdiff_t key_head = head / (p->heads / p->key_heads);
-    const real* query = (const real*)p->query + batch * p->query_strides.batch +
-                        head * p->query_strides.head + t * p->query_strides.row;
-    const real* key = (const real*)p->key + batch * p->key_strides.batch +
-                      key_head * p->key_strides.head + s * p->key_strides.row;
+    const real* query = (const real*)p->query + attn_row(&p->query_strides, batch, head, t);
+    const real* key = (const real*)p->key + attn_row(&p->key_strides, batch, key_head, s);
     const real* weight = p->tanh_weight;
     real sum = 0;
     for (ptrdiff_t d = 0; d < p->key_dim; d++) {
@@ -77,8 +75,7 @@ static void REAL_NAME(plain_row)(void* work, ptrdiff_t item, int thread) {
     const int sees = attn_mask_sees_any(&p->mask, batch, head, t, p->source);
     REAL_NAME(plain_softmax)(p, batch, head, t, sees, logits, weights);
 
-    real* to = (real*)p->output + batch * p->output_strides.batch +
-               head * p->output_strides.head + t * p->output_strides.row;
+    real* to = (real*)p->output + attn_row(&p->output_strides, batch, head, t);
     const struct attn_scores_out* out = &p->scores;
     double* scores = out->data == NULL
                          ? NULL
@@ -104,8 +101,7 @@ static void REAL_NAME(plain_row)(void* work, ptrdiff_t item, int thread) {
         return;
     }
     for (ptrdiff_t s = 0; s < p->source; s++) {
-        const real* value = (const real*)p->value + batch * p->value_strides.batch +
-                            key_head * p->value_strides.head + s * p->value_strides.row;
+        const real* value = (const real*)p->value + attn_row(&p->value_strides, batch, key_head, s);
         /* a masked key never touches the row, whatever its value */
         if (sees && !attn_mask_sees(&p->mask, batch, head, t, s)) {
             continue;

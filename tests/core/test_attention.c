@@ -151,13 +151,13 @@ static unsigned char* run(const struct problem* p, enum attn_dtype dtype, int th
         .dtype = dtype,
         .batch = o->B, .heads = o->N, .key_heads = o->G,
         .target = o->T, .source = o->S, .key_dim = o->K, .value_dim = o->V,
-        .query = query, .query_strides = {o->N * o->T * o->K, o->T * o->K, o->K},
-        .key = key, .key_strides = {o->G * o->S * o->K, o->S * o->K, o->K},
-        .value = value, .value_strides = {o->G * o->S * o->V, o->S * o->V, o->V},
+        .query = query, .query_strides = attn_strides(o->N * o->T * o->K, o->T * o->K, o->K),
+        .key = key, .key_strides = attn_strides(o->G * o->S * o->K, o->S * o->K, o->K),
+        .value = value, .value_strides = attn_strides(o->G * o->S * o->V, o->S * o->V, o->V),
         .score = ATTN_SCORE_DOT, .scale = o->scale,
         .mask = mask_of(o), .dead_row = ATTN_DEAD_MEAN,
         .output = guarded + CANARY,
-        .output_strides = {o->N * o->T * o->V, o->T * o->V, o->V},
+        .output_strides = attn_strides(o->N * o->T * o->V, o->T * o->V, o->V),
     };
     struct attn_workspace workspace = {0};
     struct attn_context context = {&workspace, threads, NULL, NULL};
