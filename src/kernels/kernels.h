@@ -4,19 +4,21 @@
  * positive, pointers valid, `lanes` wide buffers complete.
  *
  * Attention keeps queries on the vector lanes: a tile is a matrix of
- * (keys or dims) rows by `tile_queries` columns, so that the softmax over the
+ * (keys or dims) rows by `block_columns` columns, so that the softmax over the
  * keys runs down the rows and needs no horizontal step. */
 #ifndef ATTN_KERNELS_H
 #define ATTN_KERNELS_H
 
 #include <stddef.h>
 
+enum { ATTN_PACK_SPILL = 8 };
+
 #define ATTN_DECLARE_KERNELS(real, bits)                                                         \
     struct attn_kernels_f##bits {                                                                \
         const char* isa;                                                                         \
         int block_rows;    /* rows of the register block of `multiply` */                        \
         int block_columns; /* its columns: the width of a packed panel */                        \
-        int tile_queries;  /* a multiple of block_columns */                                     \
+        int tile_queries;  /* that share a tile of keys; a multiple of block_columns */          \
         int tile_keys;     /* a multiple of block_rows */                                        \
                                                                                                  \
         /* C (rows x block_columns) = A B, or += A B. A: a[row + d * a_depth];                   \
@@ -26,22 +28,47 @@
                          const real* b, ptrdiff_t b_depth, real* c, ptrdiff_t c_row,             \
                          int accumulate);                                                        \
                                                                                                  \
-        /* One step of the online softmax over a tile of logits (keys x tile_queries):           \
+        /* A panel of queries: block_columns of them, one on each lane. Keys and values          \
+         * lie in blocks of block_rows.                                                          \
+         * pack_query_panel: to[d * block_columns + i] = row[i][d]                               \
+         * pack_key_block:   to[d * block_rows + i] = row[i][d]                                  \
+         * pack_values:      to[(v / block_rows * block_keys + j) * block_rows + v % block_rows] \
+         *                   = row[j][v]; returns whether one is NaN or infinite.                \
+         * They may write ATTN_PACK_SPILL numbers behind their last one. */                      \
+        void (*pack_query_panel)(ptrdiff_t depth, const real* const* row, real* to);             \
+        void (*pack_key_block)(ptrdiff_t depth, const real* const* row, real* to);               \
+        int (*pack_values)(ptrdiff_t keys, ptrdiff_t dims, const real* const* row, real* to,     \
+                           ptrdiff_t block_keys);                                                \
+                                                                                                 \
+        /* row[i][v] = panel[v * block_columns + i], for all block_columns rows */               \
+        void (*unpack_panel)(ptrdiff_t dims, const real* panel, real* const* row);               \
+                                                                                                 \
+        /* logits (keys x block_columns) of whole blocks of keys and a panel of queries;         \
+         * a logit is summed in runs of `run` dims, then over these */                           \
+        void (*dot_logits)(ptrdiff_t keys, ptrdiff_t depth, ptrdiff_t run, const real* key,      \
+                           const real* query, real* logits);                                     \
+                                                                                                 \
+        /* output (dims x block_columns) += values (keys x dims), transposed, times weights      \
+         * (keys x block_columns); values as pack_values leaves them */                          \
+        void (*add_weighted)(ptrdiff_t dims, ptrdiff_t keys, const real* values,                 \
+                             ptrdiff_t block_keys, const real* weights, real* output);           \
+                                                                                                 \
+        /* One step of the online softmax over a tile of logits (keys x block_columns):          \
          * updates row_max and row_sum, leaves exp(scale * (logit - row_max)) in the tile and    \
          * exp(scale * (old max - new max)) in rescale. Returns 0 when every rescale is 1. */    \
         int (*softmax_step)(ptrdiff_t keys, real scale, real* logits, real* row_max,             \
                             real* row_sum, real* rescale);                                       \
                                                                                                  \
-        /* logits (keys x tile_queries) become exp(scale * (logit - row_max)) / row_sum */       \
+        /* logits (keys x block_columns) become exp(scale * (logit - row_max)) / row_sum */      \
         void (*softmax_finish)(ptrdiff_t keys, real scale, real* logits, const real* row_max,    \
                                const real* row_sum);                                             \
                                                                                                  \
-        /* x (rows x tile_queries) times factor, or by divisor (tile_queries) */                 \
+        /* x (rows x block_columns) times factor, or by divisor (block_columns) */               \
         void (*scale_lanes)(ptrdiff_t rows, real* x, const real* factor);                        \
         void (*divide_lanes)(ptrdiff_t rows, real* x, const real* divisor);                      \
                                                                                                  \
         /* logit = outer * sum over d of weight[d] * tanh(inner * (query[d] + key[d]));          \
-         * query (depth x tile_queries), key: key[d * key_depth + j], weight may be NULL */      \
+         * query (depth x block_columns), key: key[d * key_depth + j], weight may be NULL */     \
         void (*tanh_logits)(ptrdiff_t keys, ptrdiff_t depth, const real* key,                    \
                             ptrdiff_t key_depth, const real* query, const real* weight,          \
                             real inner, real outer, real* logits);                               \

@@ -48,6 +48,7 @@
 #define vec_power_of_two(rounded) \
     _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(vec_set1((real)1)), \
         _mm512_slli_epi32(_mm512_castps_si512(rounded), 23)))
+#include "transpose_x86.h"
 #include "kernels_impl.h"
 #undef vec
 #undef VEC_LANES
@@ -103,6 +104,7 @@
 #define vec_power_of_two(rounded) \
     _mm512_castsi512_pd(_mm512_add_epi64(_mm512_castpd_si512(vec_set1((real)1)), \
         _mm512_slli_epi64(_mm512_castpd_si512(rounded), 52)))
+#include "transpose_x86.h"
 #include "kernels_impl.h"
 
 #if defined(__clang__)

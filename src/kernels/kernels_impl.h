@@ -12,6 +12,9 @@
  *   vec_if_less(a, b, yes, no)         lane-wise a < b ? yes : no
  *   vec_power_of_two(rounded)          2^n, where `rounded` is n + ROUNDING_SHIFT
  *   vec_all_one(x)                     whether every lane is exactly 1
+ *   pack_transpose(square)             of PACK_LANES vectors, in place
+ * and, where packing wants other vectors than vec: PACK_LANES, pack_vec, pack_load,
+ * pack_store, pack_set1, pack_add, pack_sub.
  *
  * Everything is static and inlined into the table's functions: no vector
  * crosses a call. */
@@ -31,8 +34,19 @@
 #define BLOCK_COLUMNS (BLOCK_VECTORS * VEC_LANES)
 #define TILE_QUERIES (TILE_PANELS * BLOCK_COLUMNS)
 
+#ifndef PACK_LANES
+#define PACK_LANES VEC_LANES
+#define pack_vec vec
+#define pack_load vec_load
+#define pack_store vec_store
+#define pack_set1 vec_set1
+#define pack_add vec_add
+#define pack_sub vec_sub
+#endif
+
 #include "elementary_impl.h"
 #include "multiply_impl.h"
+#include "attend_impl.h"
 #include "softmax_impl.h"
 #include "tanh_logits_impl.h"
 #include "elementwise_impl.h"
@@ -44,6 +58,12 @@ const struct REAL_NAME(attn_kernels) KERNEL(attn_kernels) = {
     TILE_QUERIES,
     TILE_KEYS,
     KERNEL(multiply),
+    KERNEL(pack_query_panel),
+    KERNEL(pack_key_block),
+    KERNEL(pack_values),
+    KERNEL(unpack_panel),
+    KERNEL(dot_logits),
+    KERNEL(add_weighted),
     KERNEL(softmax_step),
     KERNEL(softmax_finish),
     KERNEL(scale_lanes),

@@ -39,6 +39,14 @@
     vreinterpretq_f32_s32(vaddq_s32(vreinterpretq_s32_f32(vec_set1((real)1)), \
         vshlq_n_s32(vreinterpretq_s32_f32(rounded), 23)))
 #define vec_all_one(x) (vminvq_u32(vceqq_f32(x, vec_set1((real)1))) == 0xFFFFFFFFu)
+#define pack_transpose(square) KERNEL(transpose)(square)
+static inline void KERNEL(transpose)(float32x4_t x[4]) {
+    float32x4x2_t even = vtrnq_f32(x[0], x[1]), odd = vtrnq_f32(x[2], x[3]);
+    x[0] = vcombine_f32(vget_low_f32(even.val[0]), vget_low_f32(odd.val[0]));
+    x[1] = vcombine_f32(vget_low_f32(even.val[1]), vget_low_f32(odd.val[1]));
+    x[2] = vcombine_f32(vget_high_f32(even.val[0]), vget_high_f32(odd.val[0]));
+    x[3] = vcombine_f32(vget_high_f32(even.val[1]), vget_high_f32(odd.val[1]));
+}
 #include "kernels_impl.h"
 #undef vec
 #undef VEC_LANES
@@ -48,6 +56,7 @@
 #undef TILE_KEYS
 #undef KERNEL
 #undef REAL_BITS
+#undef pack_transpose
 #undef vec_load
 #undef vec_store
 #undef vec_set1
@@ -93,6 +102,12 @@
         vshlq_n_s64(vreinterpretq_s64_f64(rounded), 52)))
 #define vec_all_one(x) \
     (vgetq_lane_f64(x, 0) == 1.0 && vgetq_lane_f64(x, 1) == 1.0)
+#define pack_transpose(square) KERNEL(transpose)(square)
+static inline void KERNEL(transpose)(float64x2_t x[2]) {
+    float64x2_t first = vtrn1q_f64(x[0], x[1]);
+    x[1] = vtrn2q_f64(x[0], x[1]);
+    x[0] = first;
+}
 #include "kernels_impl.h"
 
 #else

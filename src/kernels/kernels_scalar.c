@@ -35,6 +35,7 @@
 #define vec_if_less(a, b, yes, no) ((a) < (b) ? (yes) : (no))
 #define vec_all_one(x) ((x) == (real)1)
 #define vec_power_of_two(rounded) KERNEL(power_of_two)(rounded)
+#define pack_transpose(square) (void)(square)
 
 static inline real KERNEL(larger)(real a, real b) { return a > b ? a : b; }
 static inline real KERNEL(smaller)(real a, real b) { return a < b ? a : b; }
@@ -74,6 +75,7 @@ static inline real KERNEL(power_of_two)(real rounded) {
 #undef vec_if_less
 #undef vec_all_one
 #undef vec_power_of_two
+#undef pack_transpose
 
 /* ---- double ---- */
 #define REAL_BITS 64
@@ -100,6 +102,7 @@ static inline real KERNEL(power_of_two)(real rounded) {
 #define vec_if_less(a, b, yes, no) ((a) < (b) ? (yes) : (no))
 #define vec_all_one(x) ((x) == (real)1)
 #define vec_power_of_two(rounded) KERNEL(power_of_two)(rounded)
+#define pack_transpose(square) (void)(square)
 
 static inline real KERNEL(larger)(real a, real b) { return a > b ? a : b; }
 static inline real KERNEL(smaller)(real a, real b) { return a < b ? a : b; }

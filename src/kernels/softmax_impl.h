@@ -9,18 +9,18 @@ static int KERNEL(softmax_step)(ptrdiff_t keys, real scale, real* logits, real* 
                                 real* row_sum, real* rescale) {
     const vec minus_infinity = vec_set1(-REAL_INFINITY), by = vec_set1(scale);
     int changed = 0;
-    for (int lane = 0; lane < TILE_QUERIES; lane += VEC_LANES) {
+    for (int lane = 0; lane < BLOCK_COLUMNS; lane += VEC_LANES) {
         real* column = logits + lane;
         vec old_max = vec_load(row_max + lane);
         vec max = old_max;
         for (ptrdiff_t j = 0; j < keys; j++) {
-            max = vec_max(max, vec_load(column + j * TILE_QUERIES));
+            max = vec_max(max, vec_load(column + j * BLOCK_COLUMNS));
         }
         /* A row with nothing visible yet has max -Inf; -Inf - -Inf would be NaN. */
         vec origin = vec_if_less(minus_infinity, max, max, vec_set1((real)0));
         vec sum = vec_set1((real)0);
         for (ptrdiff_t j = 0; j < keys; j++) {
-            real* at = column + j * TILE_QUERIES;
+            real* at = column + j * BLOCK_COLUMNS;
             vec weight = KERNEL(vec_exp)(vec_mul(by, vec_sub(vec_load(at), origin)));
             vec_store(at, weight);
             sum = vec_add(sum, weight);
@@ -37,11 +37,11 @@ static int KERNEL(softmax_step)(ptrdiff_t keys, real scale, real* logits, real* 
 static void KERNEL(softmax_finish)(ptrdiff_t keys, real scale, real* logits,
                                    const real* row_max, const real* row_sum) {
     const vec by = vec_set1(scale);
-    for (int lane = 0; lane < TILE_QUERIES; lane += VEC_LANES) {
+    for (int lane = 0; lane < BLOCK_COLUMNS; lane += VEC_LANES) {
         vec max = vec_load(row_max + lane);
         vec sum = vec_load(row_sum + lane);
         for (ptrdiff_t j = 0; j < keys; j++) {
-            real* at = logits + j * TILE_QUERIES + lane;
+            real* at = logits + j * BLOCK_COLUMNS + lane;
             vec weight = KERNEL(vec_exp)(vec_mul(by, vec_sub(vec_load(at), max)));
             vec_store(at, vec_div(weight, sum));
         }
@@ -50,20 +50,20 @@ static void KERNEL(softmax_finish)(ptrdiff_t keys, real scale, real* logits,
 
 /* a true division: a product with 1 / sum would round twice */
 static void KERNEL(divide_lanes)(ptrdiff_t rows, real* x, const real* divisor) {
-    for (int lane = 0; lane < TILE_QUERIES; lane += VEC_LANES) {
+    for (int lane = 0; lane < BLOCK_COLUMNS; lane += VEC_LANES) {
         vec by = vec_load(divisor + lane);
         for (ptrdiff_t i = 0; i < rows; i++) {
-            real* at = x + i * TILE_QUERIES + lane;
+            real* at = x + i * BLOCK_COLUMNS + lane;
             vec_store(at, vec_div(vec_load(at), by));
         }
     }
 }
 
 static void KERNEL(scale_lanes)(ptrdiff_t rows, real* x, const real* factor) {
-    for (int lane = 0; lane < TILE_QUERIES; lane += VEC_LANES) {
+    for (int lane = 0; lane < BLOCK_COLUMNS; lane += VEC_LANES) {
         vec by = vec_load(factor + lane);
         for (ptrdiff_t i = 0; i < rows; i++) {
-            real* at = x + i * TILE_QUERIES + lane;
+            real* at = x + i * BLOCK_COLUMNS + lane;
             vec_store(at, vec_mul(vec_load(at), by));
         }
     }

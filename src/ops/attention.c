@@ -8,7 +8,7 @@
 /* A logit is a sum over K. Summed in one go its error grows with K; in runs of
  * this length, added up afterwards, the output stays within u (1 + max|logit|)
  * max|value| for K up to 256 (tests/core/test_attention.c). */
-enum { LOGIT_DEPTH = 16 };
+enum { LOGIT_DEPTH = 32 };
 
 #define REAL_BITS 32
 #include "real.h"

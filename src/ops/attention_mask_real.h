@@ -1,31 +1,73 @@
-/* What a mask does to a tile of logits. Included by attention_real.h. */
+/* What a mask does to the logits of a panel. Included by attention_real.h.
+ *
+ * Hidden logits become -Inf: chosen, not added, so that a NaN in a masked key is
+ * gone as well. */
 
-/* -Inf where a query does not see a key; chosen, not added, so that a NaN in a
- * masked key is gone as well */
+/* lanes [first, last) of key row j */
+static void REAL_NAME(hide_lanes)(real* logits, ptrdiff_t j, ptrdiff_t first, ptrdiff_t last) {
+    const ptrdiff_t width = REAL_KERNELS->block_columns;
+    first = first < 0 ? 0 : first;
+    last = last > width ? width : last;
+    for (ptrdiff_t i = first; i < last; i++) {
+        logits[j * width + i] = -REAL_INFINITY;
+    }
+}
+
+/* causality and window: of a key, a run of lanes at either end */
+static void REAL_NAME(hide_geometry)(const struct attn_mask* mask,
+                                     const struct REAL_NAME(panel) * panel, ptrdiff_t s_begin,
+                                     ptrdiff_t keys) {
+    const ptrdiff_t width = REAL_KERNELS->block_columns;
+    for (ptrdiff_t j = 0; j < keys; j++) {
+        const ptrdiff_t ahead = s_begin + j - panel->t_begin; /* of the first query */
+        if (mask->causal) {
+            REAL_NAME(hide_lanes)(panel->logits, j, 0, ahead);
+        }
+        if (mask->window > 0 && mask->window < width + panel->t_begin - s_begin) {
+            REAL_NAME(hide_lanes)(panel->logits, j, ahead + mask->window, width);
+        }
+        if (mask->window > 0 && !mask->causal && mask->window <= ahead) {
+            REAL_NAME(hide_lanes)(panel->logits, j, 0, ahead - mask->window + 1);
+        }
+    }
+}
+
+/* a boolean tensor that differs from query to query */
+static void REAL_NAME(hide_by_query)(const struct attn_mask_part* part,
+                                     const struct REAL_NAME(panel) * panel, ptrdiff_t s_begin,
+                                     ptrdiff_t keys) {
+    const ptrdiff_t width = REAL_KERNELS->block_columns;
+    for (ptrdiff_t i = 0; i < panel->queries; i++) {
+        const uint8_t* visible = part->visible + panel->batch * part->batch +
+                                 panel->head * part->head + (panel->t_begin + i) * part->target +
+                                 s_begin * part->source;
+        for (ptrdiff_t j = 0; j < keys; j++) {
+            if (!visible[j * part->source]) {
+                panel->logits[j * width + i] = -REAL_INFINITY;
+            }
+        }
+    }
+}
+
 static void REAL_NAME(hide_masked)(const struct attn_attention* p,
-                                   const struct REAL_NAME(lane_state) * lanes, ptrdiff_t s_begin,
+                                   const struct REAL_NAME(panel) * panel, ptrdiff_t s_begin,
                                    ptrdiff_t keys) {
-    const ptrdiff_t width = REAL_KERNELS->tile_queries;
+    const ptrdiff_t width = REAL_KERNELS->block_columns;
     const struct attn_mask* mask = &p->mask;
-    for (ptrdiff_t i = 0; i < lanes->queries; i++) {
-        const ptrdiff_t t = lanes->t_begin + i;
-        struct attn_tile row = {lanes->batch, lanes->head, t, t + 1, s_begin, s_begin + keys};
-        attn_mask_narrow(mask, &row);
-        real* column = lanes->logits + i;
-        for (ptrdiff_t s = s_begin; s < row.s_begin; s++) {
-            column[(s - s_begin) * width] = -REAL_INFINITY;
+    if (mask->causal || mask->window > 0) {
+        REAL_NAME(hide_geometry)(mask, panel, s_begin, keys);
+    }
+    for (int i = 0; i < mask->parts; i++) {
+        const struct attn_mask_part* part = &mask->part[i];
+        if (part->target != 0) {
+            REAL_NAME(hide_by_query)(part, panel, s_begin, keys);
+            continue;
         }
-        for (ptrdiff_t s = row.s_end; s < s_begin + keys; s++) {
-            column[(s - s_begin) * width] = -REAL_INFINITY;
-        }
-        for (int part = 0; part < mask->parts; part++) {
-            const struct attn_mask_part* m = &mask->part[part];
-            const uint8_t* visible =
-                m->visible + lanes->batch * m->batch + lanes->head * m->head + t * m->target;
-            for (ptrdiff_t s = row.s_begin; s < row.s_end; s++) {
-                if (!visible[s * m->source]) {
-                    column[(s - s_begin) * width] = -REAL_INFINITY;
-                }
+        const uint8_t* visible = part->visible + panel->batch * part->batch +
+                                 panel->head * part->head + s_begin * part->source;
+        for (ptrdiff_t j = 0; j < keys; j++) {
+            if (!visible[j * part->source]) {
+                REAL_NAME(hide_lanes)(panel->logits, j, 0, width);
             }
         }
     }

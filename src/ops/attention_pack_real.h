@@ -1,49 +1,51 @@
 /* Keys, values and queries as the kernels read them. Included by attention_real.h. */
 
-static void REAL_NAME(pack_keys)(void* work, ptrdiff_t item, int thread) {
-    (void)thread;
+/* one tile of keys and its values, of one key head */
+static void REAL_NAME(pack_tile)(void* work, ptrdiff_t item, int thread) {
     const struct REAL_NAME(attend)* attend = work;
     const struct attn_attention* p = attend->problem;
-    const ptrdiff_t width = REAL_KERNELS->tile_keys;
-    const ptrdiff_t tile = item % attend->key_tiles, matrix = item / attend->key_tiles;
+    const ptrdiff_t height = REAL_KERNELS->tile_keys, rows = REAL_KERNELS->block_rows;
+    const ptrdiff_t matrix = item / attend->key_tiles;
     const ptrdiff_t head = matrix % p->key_heads, batch = matrix / p->key_heads;
-    const ptrdiff_t first = tile * width;
-    const ptrdiff_t present = p->source - first < width ? p->source - first : width;
-    real* packed_keys = attend->keys + item * width * p->key_dim;
-    for (ptrdiff_t j = 0; j < width; j++) {
-        const real* key = j < present
-                              ? (const real*)p->key + attn_row(&p->key_strides, batch, head, first + j)
-                              : NULL;
-        for (ptrdiff_t d = 0; d < p->key_dim; d++) {
-            packed_keys[d * width + j] = key != NULL ? key[d] : 0;
-        }
-    }
-    real* packed_values = attend->values + (matrix * p->source + first) * p->value_dim;
-    real trace = 0; /* x - x is 0, or NaN for NaN and Inf */
+    const ptrdiff_t first = item % attend->key_tiles * height;
+    const ptrdiff_t present = p->source - first < height ? p->source - first : height;
+    const real** row = REAL_NAME(row_pointers)(attend, thread);
     for (ptrdiff_t j = 0; j < present; j++) {
-        const real* value =
-            (const real*)p->value + attn_row(&p->value_strides, batch, head, first + j);
-        for (ptrdiff_t d = 0; d < p->value_dim; d++) {
-            real x = value[d];
-            packed_values[j * p->value_dim + d] = x;
-            trace += x - x;
-        }
+        row[j] = (const real*)p->key + attn_row(&p->key_strides, batch, head, first + j);
     }
-    attend->unclean[item] = trace != 0;
+    /* what fills up the last block is never looked at */
+    for (ptrdiff_t j = present; j % rows != 0; j++) {
+        row[j] = row[present - 1];
+    }
+    for (ptrdiff_t j = 0; j < present; j += rows) {
+        REAL_KERNELS->pack_key_block(p->key_dim, row + j,
+                                     attend->keys + item * attend->key_tile_size + j * p->key_dim);
+    }
+    for (ptrdiff_t j = 0; j < present; j++) {
+        row[j] = (const real*)p->value + attn_row(&p->value_strides, batch, head, first + j);
+    }
+    attend->unclean[item] = (unsigned char)REAL_KERNELS->pack_values(
+        present, p->value_dim, row, attend->values + item * attend->value_tile_size, height);
+}
+
+/* dim v of key j of a tile of packed values */
+static ptrdiff_t REAL_NAME(value_place)(ptrdiff_t j, ptrdiff_t v) {
+    const ptrdiff_t rows = REAL_KERNELS->block_rows;
+    return (v / rows * REAL_KERNELS->tile_keys + j) * rows + v % rows;
 }
 
 static void REAL_NAME(load_queries)(const struct REAL_NAME(attend) * attend,
-                                    const struct REAL_NAME(lane_state) * lanes) {
+                                    const struct REAL_NAME(panel) * panel, int thread) {
     const struct attn_attention* p = attend->problem;
-    const ptrdiff_t width = REAL_KERNELS->tile_queries;
+    const ptrdiff_t width = REAL_KERNELS->block_columns;
+    const real** row = REAL_NAME(row_pointers)(attend, thread);
     for (ptrdiff_t i = 0; i < width; i++) {
-        const real* query =
-            i < lanes->queries ? (const real*)p->query + attn_row(&p->query_strides, lanes->batch,
-                                                                  lanes->head, lanes->t_begin + i)
-                               : NULL;
-        for (ptrdiff_t d = 0; d < p->key_dim; d++) {
-            lanes->query[d * width + i] =
-                query != NULL ? query[d] * attend->query_scale : 0;
-        }
+        /* lanes without a query do the last one's work again */
+        const ptrdiff_t t = panel->t_begin + (i < panel->queries ? i : panel->queries - 1);
+        row[i] = (const real*)p->query + attn_row(&p->query_strides, panel->batch, panel->head, t);
+    }
+    REAL_KERNELS->pack_query_panel(p->key_dim, row, panel->query);
+    for (ptrdiff_t i = 0; attend->query_scale != 1 && i < p->key_dim * width; i++) {
+        panel->query[i] *= attend->query_scale;
     }
 }
