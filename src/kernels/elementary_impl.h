@@ -3,24 +3,31 @@
 /* ---- elementary functions -------------------------------------------------
  * x = n ln2 + r with |r| <= ln2 / 2. Adding and subtracting 1.5 * 2^(mantissa
  * bits) rounds to an integer and leaves that integer in the low bits of the
- * sum, from where it is shifted into an exponent. ln2 is split so that the
+ * sum, from where it is shifted into an exponent; the bias of the exponent is
+ * part of the number that is added. ln2 is split so that the
  * product n * LN2_HIGH is exact with or without fma. The polynomials are Taylor
  * sums, long enough that the first term left out is below a quarter ulp. */
+#undef EXPONENT_BIAS
 #undef ROUNDING_SHIFT
+#undef LARGEST
 #undef LN2_HIGH
 #undef LN2_LOW
 #undef EXP_LOWEST
 #undef EXP_HIGHEST
 #undef TANH_ONE
 #if REAL_BITS == 32
-#define ROUNDING_SHIFT 0x1.8p23f
+#define EXPONENT_BIAS 127
+#define ROUNDING_SHIFT (0x1.8p23f + EXPONENT_BIAS)
+#define LARGEST FLT_MAX
 #define LN2_HIGH 0x1.63p-1f
 #define LN2_LOW -0x1.bd0106p-13f
 #define EXP_LOWEST -87.0f  /* smaller results are below the normal range: 0 */
 #define EXP_HIGHEST 88.0f
 #define TANH_ONE 20.0f /* 2|x| from which tanh rounds to 1 */
 #else
-#define ROUNDING_SHIFT 0x1.8p52
+#define EXPONENT_BIAS 1023
+#define ROUNDING_SHIFT (0x1.8p52 + EXPONENT_BIAS)
+#define LARGEST DBL_MAX
 #define LN2_HIGH 0x1.62e42feep-1
 #define LN2_LOW 0x1.a39ef35793c76p-33
 #define EXP_LOWEST -708.0
@@ -67,6 +74,70 @@ ATTN_INLINE vec KERNEL(vec_exp)(vec x) {
     /* a product, not a shift of y's own exponent: NaN times anything stays NaN */
     y = vec_mul(y, vec_power_of_two(rounded));
     return vec_if_less(x, vec_set1(EXP_LOWEST), vec_set1((real)0), y);
+}
+
+/* ---- exp(scale * x) for x <= 0, in the softmax ----------------------------- */
+
+/* scale * log2(e) in two parts, and the x from which on the result is 0 */
+struct KERNEL(exponent) {
+    vec high, low, lowest;
+};
+
+/* scale from 2^-100 to 2^100: a smaller one would not carry every x to 0 */
+ATTN_INLINE struct KERNEL(exponent) KERNEL(exponent_of)(real scale) {
+#if REAL_BITS == 32
+    const double product = 1.4426950408889634 * (double)scale;
+    const real high = (real)product;
+    const real low = (real)(product - (double)high);
+#else
+    const real high = 0x1.71547652b82fep0 * scale;
+    const real low = fma(0x1.71547652b82fep0, scale, -high) + 0x1.777d0ffda0d24p-56 * scale;
+#endif
+    struct KERNEL(exponent) exponent = {vec_set1(high), vec_set1(low),
+                                        vec_set1((real)(1 - EXPONENT_BIAS) / high)};
+    return exponent;
+}
+
+/* 2 (2^f - 1) / f, |f| <= 1/2: minimax in the relative error of 2^f with one
+ * coefficient after the other rounded, lowest first, and the others fitted again
+ * (Remez exchange in decimal arithmetic of 60 digits); the error left is 2^-28.3
+ * and 2^-57.7. */
+ATTN_INLINE vec KERNEL(exp2_slope)(vec f) {
+#if REAL_BITS == 32
+    vec sum = vec_set1(0x1.416b82p-12f);
+    sum = vec_fma(sum, f, vec_set1(0x1.5f0838p-9f));
+    sum = vec_fma(sum, f, vec_set1(0x1.3b2de0p-6f));
+    sum = vec_fma(sum, f, vec_set1(0x1.c6af7cp-4f));
+    sum = vec_fma(sum, f, vec_set1(0x1.ebfbdcp-2f));
+    return vec_fma(sum, f, vec_set1(0x1.62e430p0f));
+#else
+    vec sum = vec_set1(0x1.e80efef4f880cp-31);
+    sum = vec_fma(sum, f, vec_set1(0x1.e611bc1076e44p-27));
+    sum = vec_fma(sum, f, vec_set1(0x1.b5260da7ca7a3p-23));
+    sum = vec_fma(sum, f, vec_set1(0x1.62bfcdd0bea97p-19));
+    sum = vec_fma(sum, f, vec_set1(0x1.ffcbfbf8bc7ffp-16));
+    sum = vec_fma(sum, f, vec_set1(0x1.4309130c0564cp-12));
+    sum = vec_fma(sum, f, vec_set1(0x1.5d87fe78b3bbfp-9));
+    sum = vec_fma(sum, f, vec_set1(0x1.3b2ab6fba11e8p-6));
+    sum = vec_fma(sum, f, vec_set1(0x1.c6b08d704a0d4p-4));
+    sum = vec_fma(sum, f, vec_set1(0x1.ebfbdff82c59cp-2));
+    return vec_fma(sum, f, vec_set1(0x1.62e42fefa39efp0));
+#endif
+}
+
+/* scale * x * log2(e) = n + f, and the result is 2^(n-1) times 2 * 2^f: with
+ * n - 1 in the exponent the smallest n asks for the exponent bits of 0, which
+ * makes everything below twice the smallest normal number 0 without a comparison.
+ * f is what is left of the product after n, so it is not rounded with the
+ * product; NaN passes the maximum as its last operand. */
+ATTN_INLINE vec KERNEL(vec_exp_negative)(vec x, struct KERNEL(exponent) by) {
+    const vec shift = vec_set1((real)(ROUNDING_SHIFT - 1));
+    vec limited = vec_max(by.lowest, x);
+    vec rounded = vec_fma(limited, by.high, shift);
+    vec n = vec_sub(rounded, shift);
+    vec f = vec_fma(limited, by.low, vec_fms(limited, by.high, n));
+    vec twice = vec_fma(KERNEL(exp2_slope)(f), f, vec_set1((real)2));
+    return vec_mul(twice, vec_power_of_two(rounded));
 }
 
 /* tanh|x| = e / (e + 2) with e = exp(2|x|) - 1, and e = 2^n (exp(r) - 1) + (2^n - 1),

@@ -1,52 +1,49 @@
 /* Functions of arrays, number by number. Included by kernels_impl.h. */
 
-/* ---- element by element; the last, incomplete vector goes through a buffer ------ */
+/* Whole vectors in place, then what is left through a buffer: `statement` is run
+ * with `from` and `to` pointing at a vector of x and y. */
+#define ATTN_ELEMENTWISE(count, x, y, statement)                                     \
+    do {                                                                             \
+        ptrdiff_t at = 0;                                                            \
+        for (; at + VEC_LANES <= (count); at += VEC_LANES) {                         \
+            const real* from = (x) + at;                                             \
+            real* to = (y) + at;                                                     \
+            statement;                                                               \
+        }                                                                            \
+        if (at < (count)) {                                                          \
+            const size_t rest = (size_t)((count) - at) * sizeof(real);               \
+            real from[VEC_LANES] = {0}, to[VEC_LANES] = {0};                         \
+            memcpy(from, (x) + at, rest);                                            \
+            memcpy(to, (y) + at, rest);                                              \
+            statement;                                                               \
+            memcpy((y) + at, to, rest);                                              \
+        }                                                                            \
+    } while (0)
 
 static void KERNEL(soft_cap)(ptrdiff_t count, real* x, real cap) {
     const vec by = vec_set1(cap);
-    real buffer[VEC_LANES] = {0};
-    for (ptrdiff_t i = 0; i < count; i += VEC_LANES) {
-        ptrdiff_t n = count - i < VEC_LANES ? count - i : VEC_LANES;
-        real* at = n == VEC_LANES ? x + i : buffer;
-        if (n < VEC_LANES) {
-            memcpy(buffer, x + i, (size_t)n * sizeof(real));
-        }
-        vec_store(at, vec_mul(by, KERNEL(vec_tanh)(vec_div(vec_load(at), by))));
-        if (n < VEC_LANES) {
-            memcpy(x + i, buffer, (size_t)n * sizeof(real));
-        }
-    }
+    ATTN_ELEMENTWISE(count, x, x,
+                     vec_store(to, vec_mul(by, KERNEL(vec_tanh)(vec_div(vec_load(from), by)))));
 }
 
 static void KERNEL(sigmoid_gate)(ptrdiff_t count, real* x, const real* gate) {
-    const vec one = vec_set1((real)1);
-    real buffer[VEC_LANES] = {0}, gate_buffer[VEC_LANES] = {0};
-    for (ptrdiff_t i = 0; i < count; i += VEC_LANES) {
-        ptrdiff_t n = count - i < VEC_LANES ? count - i : VEC_LANES;
-        real* at = n == VEC_LANES ? x + i : buffer;
-        const real* by = n == VEC_LANES ? gate + i : gate_buffer;
-        if (n < VEC_LANES) {
-            memcpy(buffer, x + i, (size_t)n * sizeof(real));
-            memcpy(gate_buffer, gate + i, (size_t)n * sizeof(real));
-        }
-        vec minus = vec_sub(vec_set1((real)0), vec_load(by));
-        vec_store(at, vec_div(vec_load(at), vec_add(one, KERNEL(vec_exp)(minus))));
-        if (n < VEC_LANES) {
-            memcpy(x + i, buffer, (size_t)n * sizeof(real));
-        }
-    }
+    const vec one = vec_set1((real)1), zero = vec_set1((real)0);
+    ATTN_ELEMENTWISE(count, gate, x, {
+        vec decay = KERNEL(vec_exp)(vec_sub(zero, vec_load(from)));
+        vec_store(to, vec_div(vec_load(to), vec_add(one, decay)));
+    });
 }
 
-#define ATTN_ELEMENTWISE(name, function)                                             \
-    static void KERNEL(name)(ptrdiff_t count, const real* x, real* y) {              \
-        real buffer[VEC_LANES] = {0};                                                \
-        for (ptrdiff_t i = 0; i < count; i += VEC_LANES) {                           \
-            ptrdiff_t n = count - i < VEC_LANES ? count - i : VEC_LANES;             \
-            memcpy(buffer, x + i, (size_t)n * sizeof(real));                         \
-            vec_store(buffer, KERNEL(function)(vec_load(buffer)));                   \
-            memcpy(y + i, buffer, (size_t)n * sizeof(real));                         \
-        }                                                                            \
-    }
-ATTN_ELEMENTWISE(exponential, vec_exp)
-ATTN_ELEMENTWISE(hyperbolic_tangent, vec_tanh)
+static void KERNEL(exponential)(ptrdiff_t count, const real* x, real* y) {
+    ATTN_ELEMENTWISE(count, x, y, vec_store(to, KERNEL(vec_exp)(vec_load(from))));
+}
+
+static void KERNEL(exponential_negative)(ptrdiff_t count, real scale, const real* x, real* y) {
+    const struct KERNEL(exponent) by = KERNEL(exponent_of)(scale);
+    ATTN_ELEMENTWISE(count, x, y, vec_store(to, KERNEL(vec_exp_negative)(vec_load(from), by)));
+}
+
+static void KERNEL(hyperbolic_tangent)(ptrdiff_t count, const real* x, real* y) {
+    ATTN_ELEMENTWISE(count, x, y, vec_store(to, KERNEL(vec_tanh)(vec_load(from))));
+}
 #undef ATTN_ELEMENTWISE

@@ -79,8 +79,10 @@ enum { ATTN_PACK_SPILL = 8 };
         /* x *= 1 / (1 + exp(-gate)) */                                                          \
         void (*sigmoid_gate)(ptrdiff_t count, real* x, const real* gate);                        \
                                                                                                  \
-        /* y = exp(x), y = tanh(x): what the kernels above use, for the tests */                 \
+        /* y = exp(x), y = exp(scale * x) for x <= 0, y = tanh(x): what the kernels above use,   \
+         * for the tests */                                                                      \
         void (*exponential)(ptrdiff_t count, const real* x, real* y);                            \
+        void (*exponential_negative)(ptrdiff_t count, real scale, const real* x, real* y);       \
         void (*hyperbolic_tangent)(ptrdiff_t count, const real* x, real* y);                     \
     }
 

@@ -1,6 +1,7 @@
 /* x86-64 with AVX2 and FMA: 16 registers of 256 bits.
  * Not on Windows: gcc there may spill to an unaligned stack (GCC PR 54412). */
 #if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__)) && !defined(_WIN32)
+#include <float.h>
 #include <math.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -38,14 +39,13 @@
 #define vec_max(a, b) _mm256_max_ps(a, b)
 #define vec_min(a, b) _mm256_min_ps(a, b)
 #define vec_fma(a, b, c) _mm256_fmadd_ps(a, b, c)
+#define vec_fms(a, b, c) _mm256_fmsub_ps(a, b, c)
 #define vec_abs(x) _mm256_andnot_ps(vec_set1((real)-0.0), x)
 #define vec_copysign(size, sign) _mm256_or_ps(size, _mm256_and_ps(vec_set1((real)-0.0), sign))
 #define vec_if_less(a, b, yes, no) _mm256_blendv_ps(no, yes, _mm256_cmp_ps(a, b, _CMP_LT_OQ))
 #define vec_all_one(x) (_mm256_movemask_ps(_mm256_cmp_ps(x, vec_set1((real)1), _CMP_NEQ_UQ)) == 0)
 #define vec_power_of_two(rounded) \
-    _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(vec_set1((real)1)), \
-        _mm256_slli_epi32(_mm256_castps_si256(rounded), 23)))
-#include "transpose_x86.h"
+    _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(rounded), 23))
 #include "kernels_impl.h"
 #undef vec
 #undef VEC_LANES
@@ -65,6 +65,7 @@
 #undef vec_max
 #undef vec_min
 #undef vec_fma
+#undef vec_fms
 #undef vec_abs
 #undef vec_copysign
 #undef vec_if_less
@@ -91,14 +92,13 @@
 #define vec_max(a, b) _mm256_max_pd(a, b)
 #define vec_min(a, b) _mm256_min_pd(a, b)
 #define vec_fma(a, b, c) _mm256_fmadd_pd(a, b, c)
+#define vec_fms(a, b, c) _mm256_fmsub_pd(a, b, c)
 #define vec_abs(x) _mm256_andnot_pd(vec_set1((real)-0.0), x)
 #define vec_copysign(size, sign) _mm256_or_pd(size, _mm256_and_pd(vec_set1((real)-0.0), sign))
 #define vec_if_less(a, b, yes, no) _mm256_blendv_pd(no, yes, _mm256_cmp_pd(a, b, _CMP_LT_OQ))
 #define vec_all_one(x) (_mm256_movemask_pd(_mm256_cmp_pd(x, vec_set1((real)1), _CMP_NEQ_UQ)) == 0)
 #define vec_power_of_two(rounded) \
-    _mm256_castsi256_pd(_mm256_add_epi64(_mm256_castpd_si256(vec_set1((real)1)), \
-        _mm256_slli_epi64(_mm256_castpd_si256(rounded), 52)))
-#include "transpose_x86.h"
+    _mm256_castsi256_pd(_mm256_slli_epi64(_mm256_castpd_si256(rounded), 52))
 #include "kernels_impl.h"
 
 #if defined(__clang__)

@@ -1,6 +1,7 @@
 /* x86-64 with AVX-512F: 32 registers of 512 bits.
  * Not on Windows: gcc there may spill to an unaligned stack (GCC PR 54412). */
 #if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__)) && !defined(_WIN32)
+#include <float.h>
 #include <math.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -38,6 +39,7 @@
 #define vec_max(a, b) _mm512_max_ps(a, b)
 #define vec_min(a, b) _mm512_min_ps(a, b)
 #define vec_fma(a, b, c) _mm512_fmadd_ps(a, b, c)
+#define vec_fms(a, b, c) _mm512_fmsub_ps(a, b, c)
 #define vec_abs(x) _mm512_abs_ps(x)
 #define vec_copysign(size, sign) \
     _mm512_castsi512_ps(_mm512_ternarylogic_epi32(_mm512_castps_si512(vec_set1((real)-0.0)), \
@@ -46,9 +48,7 @@
     _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_LT_OQ), no, yes)
 #define vec_all_one(x) (_mm512_cmp_ps_mask(x, vec_set1((real)1), _CMP_NEQ_UQ) == 0)
 #define vec_power_of_two(rounded) \
-    _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(vec_set1((real)1)), \
-        _mm512_slli_epi32(_mm512_castps_si512(rounded), 23)))
-#include "transpose_x86.h"
+    _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(rounded), 23))
 #include "kernels_impl.h"
 #undef vec
 #undef VEC_LANES
@@ -68,6 +68,7 @@
 #undef vec_max
 #undef vec_min
 #undef vec_fma
+#undef vec_fms
 #undef vec_abs
 #undef vec_copysign
 #undef vec_if_less
@@ -94,6 +95,7 @@
 #define vec_max(a, b) _mm512_max_pd(a, b)
 #define vec_min(a, b) _mm512_min_pd(a, b)
 #define vec_fma(a, b, c) _mm512_fmadd_pd(a, b, c)
+#define vec_fms(a, b, c) _mm512_fmsub_pd(a, b, c)
 #define vec_abs(x) _mm512_abs_pd(x)
 #define vec_copysign(size, sign) \
     _mm512_castsi512_pd(_mm512_ternarylogic_epi64(_mm512_castpd_si512(vec_set1((real)-0.0)), \
@@ -102,9 +104,7 @@
     _mm512_mask_blend_pd(_mm512_cmp_pd_mask(a, b, _CMP_LT_OQ), no, yes)
 #define vec_all_one(x) (_mm512_cmp_pd_mask(x, vec_set1((real)1), _CMP_NEQ_UQ) == 0)
 #define vec_power_of_two(rounded) \
-    _mm512_castsi512_pd(_mm512_add_epi64(_mm512_castpd_si512(vec_set1((real)1)), \
-        _mm512_slli_epi64(_mm512_castpd_si512(rounded), 52)))
-#include "transpose_x86.h"
+    _mm512_castsi512_pd(_mm512_slli_epi64(_mm512_castpd_si512(rounded), 52))
 #include "kernels_impl.h"
 
 #if defined(__clang__)

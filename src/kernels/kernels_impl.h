@@ -7,10 +7,12 @@
  *   ISA_NAME                           the set's name in the table
  *   KERNEL(name)                       the function's name for this set
  *   vec_load vec_store vec_set1 vec_add vec_sub vec_mul vec_div vec_fma(a, b, c) = a * b + c
+ *   vec_fms(a, b, c)                   a * b - c, with a product that is not rounded first
  *   vec_max(a, b), vec_min(a, b)       b where either is NaN (so put x last to keep its NaN)
  *   vec_abs, vec_copysign(size, sign)
  *   vec_if_less(a, b, yes, no)         lane-wise a < b ? yes : no
- *   vec_power_of_two(rounded)          2^n, where `rounded` is n + ROUNDING_SHIFT
+ *   vec_power_of_two(rounded)          2^n, where `rounded` is n + ROUNDING_SHIFT: its low bits
+ *                                      moved up to where an exponent has its bits
  *   vec_all_one(x)                     whether every lane is exactly 1
  *   pack_transpose(square)             of PACK_LANES vectors, in place
  * and, where packing wants other vectors than vec: PACK_LANES, pack_vec, pack_load,
@@ -72,5 +74,6 @@ const struct REAL_NAME(attn_kernels) KERNEL(attn_kernels) = {
     KERNEL(soft_cap),
     KERNEL(sigmoid_gate),
     KERNEL(exponential),
+    KERNEL(exponential_negative),
     KERNEL(hyperbolic_tangent),
 };

@@ -1,5 +1,6 @@
 /* 64-bit Arm: NEON is part of its baseline, 32 registers of 128 bits. */
 #if defined(__aarch64__)
+#include <float.h>
 #include <math.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -29,6 +30,7 @@
 #define vec_mul(a, b) vmulq_f32(a, b)
 #define vec_div(a, b) vdivq_f32(a, b)
 #define vec_fma(a, b, c) vfmaq_f32(c, a, b)
+#define vec_fms(a, b, c) vnegq_f32(vfmsq_f32(c, a, b))
 /* vmaxq would keep a NaN of either side; the others keep the second, so must this one */
 #define vec_max(a, b) vbslq_f32(vcgtq_f32(a, b), a, b)
 #define vec_min(a, b) vbslq_f32(vcltq_f32(a, b), a, b)
@@ -36,8 +38,7 @@
 #define vec_copysign(size, sign) vbslq_f32(vreinterpretq_u32_f32(vec_set1((real)-0.0)), sign, size)
 #define vec_if_less(a, b, yes, no) vbslq_f32(vcltq_f32(a, b), yes, no)
 #define vec_power_of_two(rounded) \
-    vreinterpretq_f32_s32(vaddq_s32(vreinterpretq_s32_f32(vec_set1((real)1)), \
-        vshlq_n_s32(vreinterpretq_s32_f32(rounded), 23)))
+    vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(rounded), 23))
 #define vec_all_one(x) (vminvq_u32(vceqq_f32(x, vec_set1((real)1))) == 0xFFFFFFFFu)
 #define pack_transpose(square) KERNEL(transpose)(square)
 static inline void KERNEL(transpose)(float32x4_t x[4]) {
@@ -65,6 +66,7 @@ static inline void KERNEL(transpose)(float32x4_t x[4]) {
 #undef vec_mul
 #undef vec_div
 #undef vec_fma
+#undef vec_fms
 #undef vec_max
 #undef vec_min
 #undef vec_abs
@@ -91,6 +93,7 @@ static inline void KERNEL(transpose)(float32x4_t x[4]) {
 #define vec_mul(a, b) vmulq_f64(a, b)
 #define vec_div(a, b) vdivq_f64(a, b)
 #define vec_fma(a, b, c) vfmaq_f64(c, a, b)
+#define vec_fms(a, b, c) vnegq_f64(vfmsq_f64(c, a, b))
 /* vmaxq would keep a NaN of either side; the others keep the second, so must this one */
 #define vec_max(a, b) vbslq_f64(vcgtq_f64(a, b), a, b)
 #define vec_min(a, b) vbslq_f64(vcltq_f64(a, b), a, b)
@@ -98,8 +101,7 @@ static inline void KERNEL(transpose)(float32x4_t x[4]) {
 #define vec_copysign(size, sign) vbslq_f64(vreinterpretq_u64_f64(vec_set1((real)-0.0)), sign, size)
 #define vec_if_less(a, b, yes, no) vbslq_f64(vcltq_f64(a, b), yes, no)
 #define vec_power_of_two(rounded) \
-    vreinterpretq_f64_s64(vaddq_s64(vreinterpretq_s64_f64(vec_set1((real)1)), \
-        vshlq_n_s64(vreinterpretq_s64_f64(rounded), 52)))
+    vreinterpretq_f64_s64(vshlq_n_s64(vreinterpretq_s64_f64(rounded), 52))
 #define vec_all_one(x) \
     (vgetq_lane_f64(x, 0) == 1.0 && vgetq_lane_f64(x, 1) == 1.0)
 #define pack_transpose(square) KERNEL(transpose)(square)

@@ -28,6 +28,7 @@
 #define vec_mul(a, b) ((a) * (b))
 #define vec_div(a, b) ((a) / (b))
 #define vec_fma(a, b, c) ((a) * (b) + (c))
+#define vec_fms(a, b, c) ((real)((double)(a) * (double)(b) - (double)(c)))
 #define vec_max(a, b) KERNEL(larger)(a, b)
 #define vec_min(a, b) KERNEL(smaller)(a, b)
 #define vec_abs(x) fabsf(x)
@@ -41,12 +42,10 @@ static inline real KERNEL(larger)(real a, real b) { return a > b ? a : b; }
 static inline real KERNEL(smaller)(real a, real b) { return a < b ? a : b; }
 
 static inline real KERNEL(power_of_two)(real rounded) {
-    const real one = 1;
-    uint32_t bits, one_bits;
+    uint32_t bits;
     real power;
     memcpy(&bits, &rounded, sizeof bits);
-    memcpy(&one_bits, &one, sizeof one_bits);
-    bits = (bits << 23) + one_bits;
+    bits <<= 23;
     memcpy(&power, &bits, sizeof power);
     return power;
 }
@@ -68,6 +67,7 @@ static inline real KERNEL(power_of_two)(real rounded) {
 #undef vec_mul
 #undef vec_div
 #undef vec_fma
+#undef vec_fms
 #undef vec_max
 #undef vec_min
 #undef vec_abs
@@ -95,6 +95,7 @@ static inline real KERNEL(power_of_two)(real rounded) {
 #define vec_mul(a, b) ((a) * (b))
 #define vec_div(a, b) ((a) / (b))
 #define vec_fma(a, b, c) ((a) * (b) + (c))
+#define vec_fms(a, b, c) KERNEL(product_less)(a, b, c)
 #define vec_max(a, b) KERNEL(larger)(a, b)
 #define vec_min(a, b) KERNEL(smaller)(a, b)
 #define vec_abs(x) fabs(x)
@@ -108,14 +109,28 @@ static inline real KERNEL(larger)(real a, real b) { return a > b ? a : b; }
 static inline real KERNEL(smaller)(real a, real b) { return a < b ? a : b; }
 
 static inline real KERNEL(power_of_two)(real rounded) {
-    const real one = 1;
-    uint64_t bits, one_bits;
+    uint64_t bits;
     real power;
     memcpy(&bits, &rounded, sizeof bits);
-    memcpy(&one_bits, &one, sizeof one_bits);
-    bits = (bits << 52) + one_bits;
+    bits <<= 52;
     memcpy(&power, &bits, sizeof power);
     return power;
+}
+
+/* x with the lower half of its mantissa cleared */
+static inline real KERNEL(upper_half)(real x) {
+    uint64_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    bits &= ~UINT64_C(0x7ffffff);
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+/* a * b - c by halves, whose products are exact */
+static inline real KERNEL(product_less)(real a, real b, real c) {
+    const real a_high = KERNEL(upper_half)(a), a_low = a - a_high;
+    const real b_high = KERNEL(upper_half)(b), b_low = b - b_high;
+    return a_high * b_high - c + (a_high * b_low + a_low * b_high) + a_low * b_low;
 }
 
 #include "kernels_impl.h"

@@ -7,7 +7,8 @@
  * their own size. */
 static int KERNEL(softmax_step)(ptrdiff_t keys, real scale, real* logits, real* row_max,
                                 real* row_sum, real* rescale) {
-    const vec minus_infinity = vec_set1(-REAL_INFINITY), by = vec_set1(scale);
+    const vec minus_infinity = vec_set1(-REAL_INFINITY);
+    const struct KERNEL(exponent) by = KERNEL(exponent_of)(scale);
     int changed = 0;
     for (int lane = 0; lane < BLOCK_COLUMNS; lane += VEC_LANES) {
         real* column = logits + lane;
@@ -21,11 +22,11 @@ static int KERNEL(softmax_step)(ptrdiff_t keys, real scale, real* logits, real* 
         vec sum = vec_set1((real)0);
         for (ptrdiff_t j = 0; j < keys; j++) {
             real* at = column + j * BLOCK_COLUMNS;
-            vec weight = KERNEL(vec_exp)(vec_mul(by, vec_sub(vec_load(at), origin)));
+            vec weight = KERNEL(vec_exp_negative)(vec_sub(vec_load(at), origin), by);
             vec_store(at, weight);
             sum = vec_add(sum, weight);
         }
-        vec factor = KERNEL(vec_exp)(vec_mul(by, vec_sub(old_max, origin)));
+        vec factor = KERNEL(vec_exp_negative)(vec_sub(old_max, origin), by);
         vec_store(rescale + lane, factor);
         vec_store(row_max + lane, max);
         vec_store(row_sum + lane, vec_fma(vec_load(row_sum + lane), factor, sum));
@@ -36,13 +37,13 @@ static int KERNEL(softmax_step)(ptrdiff_t keys, real scale, real* logits, real* 
 
 static void KERNEL(softmax_finish)(ptrdiff_t keys, real scale, real* logits,
                                    const real* row_max, const real* row_sum) {
-    const vec by = vec_set1(scale);
+    const struct KERNEL(exponent) by = KERNEL(exponent_of)(scale);
     for (int lane = 0; lane < BLOCK_COLUMNS; lane += VEC_LANES) {
         vec max = vec_load(row_max + lane);
         vec sum = vec_load(row_sum + lane);
         for (ptrdiff_t j = 0; j < keys; j++) {
             real* at = logits + j * BLOCK_COLUMNS + lane;
-            vec weight = KERNEL(vec_exp)(vec_mul(by, vec_sub(vec_load(at), max)));
+            vec weight = KERNEL(vec_exp_negative)(vec_sub(vec_load(at), max), by);
             vec_store(at, vec_div(weight, sum));
         }
     }

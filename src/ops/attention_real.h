@@ -13,7 +13,8 @@ struct REAL_NAME(attend) {
     ptrdiff_t key_tile_size, value_tile_size;   /* in numbers */
     /* The scale of the logits is applied in the softmax where it can be, to
      * differences from the maximum; else (a bias or cap to add, a scale that is
-     * negative or, as a `real`, 0) to the queries. One of the two is 1. */
+     * negative, or beyond what the kernel's exp takes) to the queries. One of the
+     * two is 1. */
     real query_scale, softmax_scale;
     real* keys;
     real* values;
@@ -326,7 +327,7 @@ static enum attn_status REAL_NAME(attention)(const struct attn_context* context,
     struct REAL_NAME(attend) attend = {0};
     attend.problem = p;
     const int in_softmax = p->score == ATTN_SCORE_DOT && p->bias.data == NULL &&
-                           !(p->soft_cap > 0) && (real)p->scale > 0;
+                           !(p->soft_cap > 0) && p->scale > 0x1p-100 && p->scale < 0x1p100;
     attend.softmax_scale = in_softmax ? (real)p->scale : 1;
     attend.query_scale = p->score == ATTN_SCORE_DOT && !in_softmax ? (real)p->scale : 1;
     attend.key_tiles = (p->source + height - 1) / height;
