@@ -46,6 +46,7 @@
 #define vec_all_one(x) (_mm256_movemask_ps(_mm256_cmp_ps(x, vec_set1((real)1), _CMP_NEQ_UQ)) == 0)
 #define vec_power_of_two(rounded) \
     _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(rounded), 23))
+#include "transpose_x86.h"
 #include "kernels_impl.h"
 #undef vec
 #undef VEC_LANES
@@ -99,6 +100,7 @@
 #define vec_all_one(x) (_mm256_movemask_pd(_mm256_cmp_pd(x, vec_set1((real)1), _CMP_NEQ_UQ)) == 0)
 #define vec_power_of_two(rounded) \
     _mm256_castsi256_pd(_mm256_slli_epi64(_mm256_castpd_si256(rounded), 52))
+#include "transpose_x86.h"
 #include "kernels_impl.h"
 
 #if defined(__clang__)

@@ -49,6 +49,7 @@
 #define vec_all_one(x) (_mm512_cmp_ps_mask(x, vec_set1((real)1), _CMP_NEQ_UQ) == 0)
 #define vec_power_of_two(rounded) \
     _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(rounded), 23))
+#include "transpose_x86.h"
 #include "kernels_impl.h"
 #undef vec
 #undef VEC_LANES
@@ -105,6 +106,7 @@
 #define vec_all_one(x) (_mm512_cmp_pd_mask(x, vec_set1((real)1), _CMP_NEQ_UQ) == 0)
 #define vec_power_of_two(rounded) \
     _mm512_castsi512_pd(_mm512_slli_epi64(_mm512_castpd_si512(rounded), 52))
+#include "transpose_x86.h"
 #include "kernels_impl.h"
 
 #if defined(__clang__)

@@ -41,6 +41,10 @@ static void REAL_NAME(hide_by_query)(const struct attn_mask_part* part,
         const uint8_t* visible = part->visible + panel->batch * part->batch +
                                  panel->head * part->head + (panel->t_begin + i) * part->target +
                                  s_begin * part->source;
+        const ptrdiff_t flags = part->source == 0 ? 1 : keys;
+        if (memchr(visible, 0, (size_t)flags) == NULL) {
+            continue;
+        }
         for (ptrdiff_t j = 0; j < keys; j++) {
             if (!visible[j * part->source]) {
                 panel->logits[j * width + i] = -REAL_INFINITY;

@@ -1,5 +1,7 @@
 #include "mask.h"
 
+#include <string.h>
+
 static ptrdiff_t larger(ptrdiff_t a, ptrdiff_t b) { return a > b ? a : b; }
 static ptrdiff_t smaller(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
 
@@ -38,26 +40,40 @@ static enum attn_visibility look_at_geometry(const struct attn_mask* mask,
     return all ? ATTN_VISIBLE_ALL : ATTN_VISIBLE_SOME;
 }
 
+/* of `length` > 0 flags next to each other */
+static enum attn_visibility look_at_flags(const uint8_t* flag, ptrdiff_t length) {
+    const uint8_t* hidden = memchr(flag, 0, (size_t)length);
+    if (hidden != flag) {
+        return hidden == NULL ? ATTN_VISIBLE_ALL : ATTN_VISIBLE_SOME;
+    }
+    uint64_t eight = 0;
+    ptrdiff_t at = 0;
+    for (; at + 8 <= length && eight == 0; at += 8) {
+        memcpy(&eight, flag + at, 8);
+    }
+    for (; at < length && eight == 0; at++) {
+        eight = flag[at];
+    }
+    return eight != 0 ? ATTN_VISIBLE_SOME : ATTN_VISIBLE_NONE;
+}
+
 static enum attn_visibility look_at_part(const struct attn_mask_part* part,
                                          const struct attn_tile* tile) {
     /* an axis that is broadcast is looked at once */
-    ptrdiff_t t_end = part->target == 0 ? tile->t_begin + 1 : tile->t_end;
-    ptrdiff_t s_end = part->source == 0 ? tile->s_begin + 1 : tile->s_end;
-    int any = 0, all = 1;
+    const ptrdiff_t t_end = part->target == 0 ? tile->t_begin + 1 : tile->t_end;
+    const ptrdiff_t length = part->source == 0 ? 1 : tile->s_end - tile->s_begin;
+    enum attn_visibility together = ATTN_VISIBLE_ALL;
     for (ptrdiff_t t = tile->t_begin; t < t_end; t++) {
-        const uint8_t* row = part->visible + tile->batch * part->batch + tile->head * part->head +
-                             t * part->target + tile->s_begin * part->source;
-        ptrdiff_t length = s_end - tile->s_begin, seen = 0;
-        for (ptrdiff_t s = 0; s < length; s++) {
-            seen += row[s * part->source] != 0;
-        }
-        any |= seen > 0;
-        all &= seen == length;
-        if (any && !all) {
+        const enum attn_visibility row =
+            look_at_flags(part->visible + tile->batch * part->batch + tile->head * part->head +
+                              t * part->target + tile->s_begin * part->source,
+                          length);
+        if (row == ATTN_VISIBLE_SOME || (t > tile->t_begin && row != together)) {
             return ATTN_VISIBLE_SOME;
         }
+        together = row;
     }
-    return all ? ATTN_VISIBLE_ALL : ATTN_VISIBLE_NONE;
+    return together;
 }
 
 enum attn_visibility attn_mask_look(const struct attn_mask* mask, const struct attn_tile* tile) {

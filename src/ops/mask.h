@@ -13,7 +13,7 @@ enum { ATTN_MASK_PARTS = 8 };
 /* One boolean tensor, broadcast over any axis by a stride of 0; non-zero = visible. */
 struct attn_mask_part {
     const uint8_t* visible;
-    ptrdiff_t batch, head, target, source; /* strides */
+    ptrdiff_t batch, head, target, source; /* strides; of source 1, or 0 */
 };
 
 struct attn_mask {
