@@ -21,16 +21,6 @@
  * Everything is static and inlined into the table's functions: no vector
  * crosses a call. */
 
-/* Two ways to keep a small loop over registers unrolled at any -O level. */
-#ifndef ATTN_UNROLL
-#if defined(__clang__)
-#define ATTN_UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define ATTN_UNROLL _Pragma("GCC unroll 32")
-#endif
-#define ATTN_INLINE static inline __attribute__((always_inline))
-#endif
-
 #undef BLOCK_COLUMNS
 #undef TILE_QUERIES
 #define BLOCK_COLUMNS (BLOCK_VECTORS * VEC_LANES)

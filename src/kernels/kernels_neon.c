@@ -8,6 +8,7 @@
 #include <arm_neon.h>
 
 #include "kernels.h"
+#include "unroll.h"
 
 
 #define ISA_NAME "neon"

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "kernels.h"
+#include "unroll.h"
 
 
 #define ISA_NAME "scalar"
