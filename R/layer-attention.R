@@ -90,26 +90,47 @@ layer_attention <- function(object, use_scale = FALSE, score_mode = "dot", dropo
   if (missing(object) || is.null(object)) layer else compose_layer(object, layer)
 }
 
-# The function that is the layer, for both layers without projections.
+# The function that is the layer, for both layers without projections. A saved layer
+# keeps this body, so all it does is to hand its arguments on.
 scores_function <- function(self) {
   force(self)
   function(inputs, mask = NULL, training = FALSE, return_attention_scores = FALSE,
            use_causal_mask = FALSE, ...) {
-    if (...length()) {
-      check_no_dots(self$label, ...)
-    }
-    owner <- self$label
-    check_given(missing(inputs), owner, "inputs", "a list of arrays: query, value[, key]")
-    inputs <- check_input_list(inputs, owner)
-    mask <- check_mask_list(mask, owner)
-    scores <- check_flag(return_attention_scores, owner, "return_attention_scores")
-    causal <- check_flag(use_causal_mask, owner, "use_causal_mask")
-    training <- check_flag(training, owner, "training", null_ok = TRUE)
-    if (is_symbolic_call(inputs, owner)) {
-      return(scores_symbolic(self, inputs, mask, scores, causal, training))
-    }
-    scores_forward(self, inputs, mask, scores, causal, isTRUE(training))
+    call_scores(self, inputs, mask, training, return_attention_scores, use_causal_mask, ...)
   }
+}
+
+call_scores <- function(self, inputs, mask, training, return_attention_scores, use_causal_mask,
+                        ...) {
+  if (...length()) {
+    known <- setdiff(names(formals(sys.function())), c("self", "..."))
+    check_no_unknown(as.list(substitute(list(...)))[-1L], known, self$label)
+  }
+  check_given(missing(inputs), self$label, "inputs", "a list of arrays: query, value[, key]")
+  result <- .Call(
+    ffi_scores_call, self$handle, inputs, mask, return_attention_scores, training,
+    use_causal_mask, session_settings$flash_attention
+  )
+  if (is.null(result)) {
+    result <- call_scores_newly(
+      self, inputs, mask, return_attention_scores, training, use_causal_mask
+    )
+  }
+  result
+}
+
+# A call of a form that the layer has no plan for yet, or one that is an error.
+call_scores_newly <- function(self, inputs, mask, scores, training, causal) {
+  owner <- self$label
+  inputs <- check_input_list(inputs, owner)
+  mask <- check_mask_list(mask, owner)
+  scores <- check_flag(scores, owner, "return_attention_scores")
+  causal <- check_flag(causal, owner, "use_causal_mask")
+  training <- check_flag(training, owner, "training", null_ok = TRUE)
+  if (is_symbolic_call(inputs, owner)) {
+    return(scores_symbolic(self, inputs, mask, scores, causal, training))
+  }
+  scores_forward(self, inputs, mask, scores, causal, isTRUE(training))
 }
 
 # Two or three inputs, by position or by the names query, value and key -> a list
@@ -183,25 +204,36 @@ scores_forward <- function(self, inputs, mask, scores, causal, training) {
     on.exit(if (!finished) restore_fields(self, before))
     build_native(self, geometry)
   }
+  options <- list(
+    causal = causal, window = 0L, dead_row = "shifted", training = training,
+    scores = scores, reference = use_reference(self), projections = FALSE,
+    mask_threshold = 0
+  )
   result <- .Call(
     ffi_layer_forward, self$handle, list(query, value, key), geometry$order, 1L,
-    placed$masks, placed$row_mask,
-    list(
-      causal = causal, window = 0L, dead_row = "shifted", training = training,
-      scores = scores, reference = use_reference(self), projections = FALSE,
-      mask_threshold = 0
-    )
+    placed$masks, placed$row_mask, options
   )
+  result <- scores_result(self, result, geometry, mask$query, scores)
+  finished <- TRUE
+  if (is.null(self$activity_regularizer)) {
+    form <- call_form(geometry, scores, training, causal, list(
+      query_mask = mask$query, value_mask = mask$value, key_mask = NULL, attention_mask = NULL
+    ))
+    remember_plan(self, form, geometry, placed$masks, placed$row_mask, options, result)
+  }
+  result
+}
+
+scores_result <- function(self, result, geometry, output_mask, scores) {
   output <- result[[1L]]
   weights <- result[[2L]]
   if (!is.null(self$activity_regularizer)) {
     self$activity_losses <- activity_losses(
-      self$activity_regularizer, c(list(output), if (scores) list(weights)), owner
+      self$activity_regularizer, c(list(output), if (scores) list(weights)), self$label
     )
   }
-  finished <- TRUE
-  if (!is.null(mask$query)) {
-    attr(output, "keras_mask") <- mask$query
+  if (!is.null(output_mask)) {
+    attr(output, "keras_mask") <- output_mask
   }
   if (!scores) {
     return(output)

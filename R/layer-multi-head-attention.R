@@ -190,32 +190,75 @@ whole_numbers <- function(x) {
   if (usable) as.integer(x)
 }
 
-# The function that is the layer, for both layers with heads.
+# The function that is the layer, for both layers with heads. A saved layer keeps this
+# body, so all it does is to hand its arguments on; alone they make the commonest
+# call, whose other arguments R need not look at.
 heads_function <- function(self) {
   force(self)
   function(query, value, key = NULL, query_mask = NULL, value_mask = NULL, key_mask = NULL,
            attention_mask = NULL, return_attention_scores = FALSE, training = NULL,
            use_causal_mask = FALSE, ...) {
-    if (...length()) {
-      check_no_dots(self$label, ...)
+    if (nargs() == 2L && !missing(query) && !missing(value)) {
+      call_heads_plainly(self, query, value)
+    } else {
+      call_heads(
+        self, query, value, key, query_mask, value_mask, key_mask, attention_mask,
+        return_attention_scores, training, use_causal_mask, ...
+      )
     }
-    check_given(missing(query), self$label, "query", "an array")
-    check_given(missing(value), self$label, "value",
-      "given (for self-attention, give the query a second time)"
-    )
+  }
+}
+
+call_heads_plainly <- function(self, query, value) {
+  result <- .Call(
+    ffi_heads_call, self$handle, query, value, NULL, NULL, NULL, NULL, NULL, FALSE, NULL, FALSE,
+    session_settings$flash_attention
+  )
+  if (is.null(result)) {
+    result <- call_heads_newly(self, query, value, NULL, no_masks, FALSE, NULL, FALSE)
+  }
+  result
+}
+
+no_masks <- list(query_mask = NULL, value_mask = NULL, key_mask = NULL, attention_mask = NULL)
+
+call_heads <- function(self, query, value, key, query_mask, value_mask, key_mask, attention_mask,
+                       return_attention_scores, training, use_causal_mask, ...) {
+  if (...length()) {
+    known <- setdiff(names(formals(sys.function())), c("self", "..."))
+    check_no_unknown(as.list(substitute(list(...)))[-1L], known, self$label)
+  }
+  check_given(missing(query), self$label, "query", "an array")
+  check_given(missing(value), self$label, "value",
+    "given (for self-attention, give the query a second time)"
+  )
+  result <- .Call(
+    ffi_heads_call, self$handle, query, value, key, query_mask, value_mask, key_mask,
+    attention_mask, return_attention_scores, training, use_causal_mask,
+    session_settings$flash_attention
+  )
+  if (is.null(result)) {
     masks <- list(
       query_mask = query_mask, value_mask = value_mask, key_mask = key_mask,
       attention_mask = attention_mask
     )
-    scores <- check_flag(return_attention_scores, self$label, "return_attention_scores")
-    causal <- check_flag(use_causal_mask, self$label, "use_causal_mask")
-    training <- check_flag(training, self$label, "training", null_ok = TRUE)
-    inputs <- list(query = query, value = value, key = key)
-    if (is_symbolic_call(inputs, self$label)) {
-      return(heads_symbolic(self, inputs, masks, scores, causal, training))
-    }
-    heads_forward(self, query, value, key, masks, scores, causal, isTRUE(training))
+    result <- call_heads_newly(
+      self, query, value, key, masks, return_attention_scores, training, use_causal_mask
+    )
   }
+  result
+}
+
+# A call of a form that the layer has no plan for yet, or one that is an error.
+call_heads_newly <- function(self, query, value, key, masks, scores, training, causal) {
+  scores <- check_flag(scores, self$label, "return_attention_scores")
+  causal <- check_flag(causal, self$label, "use_causal_mask")
+  training <- check_flag(training, self$label, "training", null_ok = TRUE)
+  inputs <- list(query = query, value = value, key = key)
+  if (is_symbolic_call(inputs, self$label)) {
+    return(heads_symbolic(self, inputs, masks, scores, causal, training))
+  }
+  heads_forward(self, query, value, key, masks, scores, causal, isTRUE(training))
 }
 
 heads_forward <- function(self, query, value, key, masks, scores, causal, training) {
@@ -237,18 +280,22 @@ heads_forward <- function(self, query, value, key, masks, scores, causal, traini
     on.exit(if (!finished) restore_fields(self, before))
     build_native(self, geometry)
   }
+  options <- list(
+    causal = placed$causal, window = placed$window,
+    dead_row = if (fused) "mean" else "zero",
+    training = training, scores = scores, reference = use_reference(self),
+    projections = !is.null(regularizer), mask_threshold = placed$threshold
+  )
   result <- .Call(
     ffi_layer_forward, self$handle, list(query, value, key), geometry$order,
-    geometry$n_attention, placed$masks, NULL,
-    list(
-      causal = placed$causal, window = placed$window,
-      dead_row = if (fused) "mean" else "zero",
-      training = training, scores = scores, reference = use_reference(self),
-      projections = !is.null(regularizer), mask_threshold = placed$threshold
-    )
+    geometry$n_attention, placed$masks, NULL, options
   )
   result <- heads_result(self, result, geometry, output_mask, scores, regularizer)
   finished <- TRUE
+  if (is.null(regularizer) && placed$is_native) {
+    form <- call_form(geometry, scores, training, causal, masks)
+    remember_plan(self, form, geometry, placed$masks, NULL, options, result)
+  }
   result
 }
 
@@ -395,13 +442,16 @@ resolve_attention_axes <- function(self, rank) {
 
 # The masks of a call, placed in the layout of the scores. A causal mask and a
 # window are about axis 1; where that is the only attention axis they go to the
-# core as such, else they are a mask over axis 1 like any other.
+# core as such, else they are a mask over axis 1 like any other, of the sizes of this
+# call (`is_native` is FALSE).
 heads_masks <- function(self, geometry, masks, causal, fused) {
   window <- self$config$sliding_window
   window <- if (is.null(window)) 0L else window
   components <- mask_components(masks, self$label)
   positional <- causal || window > 0L
-  result <- list(masks = list(), causal = causal, window = window, threshold = 0)
+  result <- list(
+    masks = list(), causal = causal, window = window, threshold = 0, is_native = TRUE
+  )
   if (!length(components) && !positional) {
     return(result)
   }
@@ -415,7 +465,7 @@ heads_masks <- function(self, geometry, masks, causal, fused) {
     sizes <- c(geometry$shapes$query[2L], geometry$shapes$value[2L])
     mask <- if (!anyNA(sizes)) dense_position_mask(sizes[1L], sizes[2L], causal, window)
     component <- list(
-      mask = mask, dims = c(1L, sizes), given = c(1L, sizes),
+      mask = mask, dims = c(1L, sizes), axes = 1:3, given = c(1L, sizes),
       argument = if (causal) "use_causal_mask" else "sliding_window"
     )
     if (length(geometry$axes) == 1L || length(components)) {
@@ -423,6 +473,7 @@ heads_masks <- function(self, geometry, masks, causal, fused) {
     }
     result$causal <- FALSE
     result$window <- 0L
+    result$is_native <- FALSE
   }
   result$masks <- place_masks(
     components, geometry$extents, 2L * geometry$n_attention, self$label,

@@ -13,6 +13,10 @@
 #   built, handle, widths, rank, shapes, weights   after build()
 #   geometry                              what follows from the last call's dims
 #   activity_losses                       of the last call
+#
+# A call goes to C first: if the layer has done one of the same form before (the same
+# ranks, flags and kinds of masks), its handle has a plan for it, and that is all.
+# Else C returns NULL, and R checks everything and has the plan remembered.
 
 layer_kinds <- list(
   multi_head_attention = list(
@@ -286,6 +290,24 @@ is_symbolic_call <- function(inputs, owner) {
     )
   }
   TRUE
+}
+
+# What a call is like, as `struct form` in src/glue/plan.c has it: all that its plan
+# depends on. The sizes of the arrays are no part of it. `masks` are those that apply.
+call_form <- function(geometry, scores, training, causal, masks) {
+  ranks <- lengths(lapply(masks, function(mask) if (!is.null(mask)) dim_or_length(mask)))
+  as.integer(c(
+    geometry$rank, !is.null(geometry$shapes$key), scores, training, causal,
+    session_settings$flash_attention, ranks
+  ))
+}
+
+# After a call that went well, and of which nothing but results remains to be seen.
+remember_plan <- function(self, form, geometry, masks, row_mask, options, result) {
+  .Call(
+    ffi_layer_remember, self$handle, form, geometry$order, geometry$n_attention, masks, row_mask,
+    options, if (options$scores) attr(result[[2L]], "axes")
+  )
 }
 
 use_reference <- function(self) {

@@ -99,7 +99,8 @@ check_mask_values <- function(mask, owner, argument) {
 # A mask on its way to the scores: its elements, its dims and the name of the
 # argument that it came by. `fold` says where the axis of size 1 belongs that a
 # mask over positions lacks: "query" masks (B, T) become (B, T, 1), "key" masks
-# (B, S) become (B, 1, S); an attention mask has both already.
+# (B, S) become (B, 1, S); an attention mask has both already. `axes` tells which of
+# the mask's own axes, counted from 1, each of `dims` is; 0: none.
 mask_component <- function(mask, owner, argument, fold = "none") {
   if (is_keras_tensor(mask)) {
     shape <- mask$shape
@@ -108,18 +109,23 @@ mask_component <- function(mask, owner, argument, fold = "none") {
     shape <- dim_or_length(mask)
   }
   rank <- length(shape)
-  folded <- switch(fold,
-    query = c(shape, 1L),
-    key = c(shape[-rank], 1L, shape[rank]),
-    none = shape
+  own <- seq_len(rank)
+  axes <- switch(fold,
+    query = c(own, 0L),
+    key = c(own[-rank], 0L, own[rank]),
+    none = own
   )
-  list(mask = mask, dims = as.integer(folded), argument = argument, given = shape)
+  list(
+    mask = mask, dims = as.integer(c(1L, shape)[axes + 1L]), axes = axes, argument = argument,
+    given = shape
+  )
 }
 
 # Keras first combines the masks, aligned at their last axes, and then inserts
 # the axes that the result lacks just before its last `n_pair` axes (the query
 # and key positions). What this means for one mask depends on the others: its
-# leading axes move when another one has more of them.
+# leading axes move when another one has more of them. A mask in its place is
+# list(mask, dims, axes).
 #
 # `extents` is the shape of the scores. `least_rank` is the rank that a causal
 # mask or a window adds to the combination without being in `components`.
@@ -135,14 +141,16 @@ place_masks <- function(components, extents, n_pair, owner, least_rank = 0L,
       sprintf("a mask for scores of %d dims", length(extents))
     )
   }
-  missing_axes <- rep.int(1L, length(extents) - merged_rank)
+  grow <- function(x, fill) {
+    aligned <- c(rep.int(fill, merged_rank - length(x)), x)
+    append(aligned, rep.int(fill, length(extents) - merged_rank), after = merged_rank - n_pair)
+  }
   lapply(components, function(component) {
-    dims <- c(rep.int(1L, merged_rank - length(component$dims)), component$dims)
-    grown <- append(dims, missing_axes, after = merged_rank - n_pair)
+    grown <- grow(component$dims, 1L)
     if (!fits_extents(grown, extents)) {
       abort_mask_shape(component, grown, extents, owner)
     }
-    list(component$mask, grown)
+    list(component$mask, grown, grow(component$axes, 0L))
   })
 }
 
@@ -188,12 +196,22 @@ abort_mask_shape <- function(component, grown, extents, owner) {
 place_score_mask <- function(component, extents, owner) {
   rank <- length(extents) - 1L
   dims <- pad_left(component, rank, extents[-(rank - 1L)], owner)
-  list(component$mask, append(dims, 1L, after = rank - 2L))
+  axes <- padded_axes(component, rank)
+  list(
+    component$mask, append(dims, 1L, after = rank - 2L), append(axes, 0L, after = rank - 2L)
+  )
 }
 
 # Masks over (batch, query positions) that empty rows of the output.
 place_row_mask <- function(component, extents, owner) {
-  list(component$mask, pad_left(component, length(extents), extents, owner))
+  rank <- length(extents)
+  list(
+    component$mask, pad_left(component, rank, extents, owner), padded_axes(component, rank)
+  )
+}
+
+padded_axes <- function(component, rank) {
+  c(rep.int(0L, rank - length(component$axes)), component$axes)
 }
 
 pad_left <- function(component, rank, extents, owner) {

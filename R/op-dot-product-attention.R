@@ -58,10 +58,21 @@ op_dot_product_attention <- function(query, key, value, bias = NULL, mask = NULL
                                      is_causal = FALSE, flash_attention = NULL,
                                      attn_logits_soft_cap = NULL, ...) {
   owner <- "op_dot_product_attention()"
-  check_no_dots(owner, ...)
+  if (...length()) {
+    check_no_dots(owner, ...)
+  }
   check_given(missing(query), owner, "query", "an array of shape (B, T, N, H)")
   check_given(missing(key), owner, "key", "an array of shape (B, S, G, H)")
   check_given(missing(value), owner, "value", "an array of shape (B, S, G, V)")
+  if (is.null(bias) && is.null(scale) && is.null(attn_logits_soft_cap)) {
+    result <- .Call(
+      ffi_op_call, query, key, value, mask, is_causal, flash_attention, dtype_state$floatx,
+      session_settings$flash_attention
+    )
+    if (!is.null(result)) {
+      return(result)
+    }
+  }
   shapes <- list(
     query = check_op_input(query, owner, "query"),
     key = check_op_input(key, owner, "key"),

@@ -14,9 +14,17 @@ static int shared_is_busy = 0;
  * leave without glue_end(). */
 static SEXP unwind_token;
 
+struct glue_symbols glue_symbols;
+
 void glue_register_calls(void) {
     unwind_token = R_MakeUnwindCont();
     R_PreserveObject(unwind_token);
+    glue_symbols.handle_tag = Rf_install("attn_layer_handle");
+    glue_symbols.keras_mask = Rf_install("keras_mask");
+    glue_symbols.axes = Rf_install("axes");
+    glue_symbols.scores_class = Rf_mkString("attn_scores");
+    R_PreserveObject(glue_symbols.scores_class);
+    MARK_NOT_MUTABLE(glue_symbols.scores_class);
 }
 
 static SEXP check_interrupt(void* nothing) {

@@ -7,13 +7,11 @@
 
 #include "glue.h"
 #include "marshal.h"
-
-enum { QUERY, VALUE, KEY, INPUTS };
+#include "plan.h"
 
 struct forward {
     struct attn_layer* layer;
     struct glue_array input[INPUTS];
-    int has_key;
     int leading, attending; /* axes in `order`, and how many of them attend */
     int order[ATTN_MAX_RANK];
     int has_heads; /* scores have a head axis */
@@ -21,72 +19,52 @@ struct forward {
     ptrdiff_t rows[INPUTS];
 };
 
-static void check_order(struct forward* f, SEXP order, SEXP n_attention) {
-    f->leading = f->input[QUERY].rank - 1;
-    if (TYPEOF(order) != INTSXP || Rf_xlength(order) != f->leading ||
-        TYPEOF(n_attention) != INTSXP || Rf_xlength(n_attention) != 1) {
-        glue_abort("internal", "the order of axes does not fit the inputs");
-    }
-    f->attending = INTEGER_RO(n_attention)[0];
-    unsigned seen = 0;
-    for (int i = 0; i < f->leading; i++) {
-        f->order[i] = INTEGER_RO(order)[i];
-        if (f->order[i] < 0 || f->order[i] >= f->leading || (seen >> f->order[i] & 1u)) {
-            glue_abort("internal", "the order of axes is not a permutation");
-        }
-        seen |= 1u << f->order[i];
-    }
-    if (f->attending < 1 || f->attending >= f->leading) {
-        glue_abort("internal", "there must be batch axes and attention axes");
-    }
-}
-
 /* whether `axis` of the order has the same extent in both inputs */
 static int same_extent(const struct forward* f, int a, int b, int axis) {
     return f->input[a].dim[f->order[axis]] == f->input[b].dim[f->order[axis]];
 }
 
-static void check_inputs(struct forward* f, SEXP inputs) {
+/* Each of these returns NULL, or what does not fit. */
+
+static const char* check_inputs(struct forward* f, const SEXP* inputs) {
     static const char* const names[INPUTS] = {"query", "value", "key"};
-    if (TYPEOF(inputs) != VECSXP || Rf_xlength(inputs) != INPUTS || !f->layer->built) {
-        glue_abort("internal", "a call needs a built layer and three inputs");
+    if (!f->layer->built) {
+        return "a call needs a built layer";
     }
-    f->has_key = VECTOR_ELT(inputs, KEY) != R_NilValue;
     for (int i = 0; i < INPUTS; i++) {
-        SEXP x = i == KEY && !f->has_key ? VECTOR_ELT(inputs, VALUE) : VECTOR_ELT(inputs, i);
+        SEXP x = i == KEY && inputs[KEY] == R_NilValue ? inputs[VALUE] : inputs[i];
         f->input[i] = glue_array(x, names[i]);
-        if (f->input[i].rank != f->input[QUERY].rank || f->input[i].rank < 3) {
-            glue_abort("internal", "%s does not have the rank of the others", names[i]);
+        if (f->input[i].rank != f->leading + 1) {
+            return "an input does not have one axis more than the order of axes";
         }
     }
-    const int last = f->input[QUERY].rank - 1;
-    f->call.query_width = f->input[QUERY].dim[last];
-    f->call.key_width = f->input[KEY].dim[last];
-    f->call.value_width = f->input[VALUE].dim[last];
-    if (!f->layer->kind->accepts(f->layer, f->call.query_width, f->call.key_width,
-                                 f->call.value_width)) {
-        glue_abort("internal", "the inputs do not fit the layer's weights");
-    }
+    f->call.query_width = f->input[QUERY].dim[f->leading];
+    f->call.key_width = f->input[KEY].dim[f->leading];
+    f->call.value_width = f->input[VALUE].dim[f->leading];
+    return f->layer->kind->accepts(f->layer, f->call.query_width, f->call.key_width,
+                                   f->call.value_width)
+               ? NULL
+               : "the inputs do not fit the layer's weights";
 }
 
-static void check_extents(struct forward* f) {
+static const char* check_extents(struct forward* f) {
     const int batch_axes = f->leading - f->attending;
     f->call.batch = f->call.target = f->call.source = 1;
     for (int axis = 0; axis < f->leading; axis++) {
-        int fits = same_extent(f, VALUE, KEY, axis);
+        if (!same_extent(f, VALUE, KEY, axis) ||
+            (axis < batch_axes && !same_extent(f, QUERY, VALUE, axis))) {
+            return "the inputs do not fit each other";
+        }
         if (axis < batch_axes) {
-            fits = fits && same_extent(f, QUERY, VALUE, axis);
             f->call.batch *= f->input[QUERY].dim[f->order[axis]];
         } else {
             f->call.target *= f->input[QUERY].dim[f->order[axis]];
             f->call.source *= f->input[VALUE].dim[f->order[axis]];
         }
-        if (!fits) {
-            glue_abort("internal", "the inputs do not fit each other");
-        }
     }
     f->rows[QUERY] = f->call.batch * f->call.target;
     f->rows[VALUE] = f->rows[KEY] = f->call.batch * f->call.source;
+    return NULL;
 }
 
 /* ---- results, allocated before the core runs ---- */
@@ -159,18 +137,17 @@ static SEXP projections_list(const struct forward* f) {
     return list;
 }
 
-static SEXP allocate_results(const struct forward* f, SEXP options) {
+static SEXP allocate_results(const struct forward* f, const struct glue_plan* plan) {
     const struct attn_layer_widths* widths = &f->layer->widths;
-    const char* names[] = {"output", "scores", "projections", ""};
-    SEXP results = PROTECT(Rf_mkNamed(VECSXP, names));
+    SEXP results = PROTECT(Rf_allocVector(VECSXP, 3));
     SET_VECTOR_ELT(results, 0,
                    f->has_heads
                        ? array_like(&f->input[QUERY], widths->output_rank, widths->output)
                        : array_like(&f->input[QUERY], 1, &f->call.value_width));
-    if (glue_flag(options, "scores")) {
+    if (plan->scores) {
         SET_VECTOR_ELT(results, 1, scores_array(f));
     }
-    if (f->has_heads && glue_flag(options, "projections")) {
+    if (f->has_heads && plan->projections) {
         SET_VECTOR_ELT(results, 2, projections_list(f));
     }
     UNPROTECT(1);
@@ -238,26 +215,43 @@ static void write_result(struct glue_call* call, const struct forward* f, int in
 
 /* ---- masks and scores ---- */
 
-/* `checked` arrays were proven by check_masks() before the call began */
-static void read_masks(struct glue_call* call, struct forward* f, const struct glue_array* checked,
-                       int masks, const struct glue_array* row_mask, double threshold) {
+/* extents of a mask of rows: those of the scores without heads and keys */
+static int row_extents(const struct forward* f, ptrdiff_t* extent) {
+    for (int i = 0; i < f->leading; i++) {
+        extent[i] = f->input[QUERY].dim[f->order[i]];
+    }
+    return f->leading;
+}
+
+static const char* check_masks(const struct forward* f, const struct glue_request* request) {
+    ptrdiff_t extent[2 * ATTN_MAX_RANK];
+    const int axes = score_extents(f, extent);
+    for (int i = 0; i < request->masks; i++) {
+        if (!glue_broadcasts(&request->mask[i], axes, extent)) {
+            return "a mask does not fit the scores";
+        }
+    }
+    if (request->has_rows && !glue_broadcasts(&request->rows, row_extents(f, extent), extent)) {
+        return "a mask of rows does not fit them";
+    }
+    return NULL;
+}
+
+/* of arrays that check_masks() has seen */
+static void read_masks(struct glue_call* call, struct forward* f,
+                       const struct glue_request* request, double threshold) {
     ptrdiff_t extent[2 * ATTN_MAX_RANK];
     const int batch_axes = f->leading - f->attending;
     const int groups[4] = {batch_axes, 1, f->attending, f->attending};
-    const int axes = score_extents(f, extent);
-    for (int i = 0; i < masks; i++) {
-        if (checked[i].rank != axes) {
-            glue_end(call);
-            glue_abort("internal", "a mask does not have the rank of the scores");
-        }
-        f->call.mask.part[i] = glue_mask(call, &checked[i], groups, extent, threshold);
+    score_extents(f, extent);
+    for (int i = 0; i < request->masks; i++) {
+        f->call.mask.part[i] = glue_mask(call, &request->mask[i], groups, extent, threshold);
     }
-    f->call.mask.parts = masks;
-    if (row_mask != NULL) {
+    f->call.mask.parts = request->masks;
+    if (request->has_rows) {
         const int row_groups[4] = {batch_axes, 0, f->attending, 0};
-        memmove(extent + batch_axes, extent + batch_axes + 1,
-                (size_t)f->attending * sizeof *extent);
-        f->call.keep_row = glue_mask(call, row_mask, row_groups, extent, 0);
+        row_extents(f, extent);
+        f->call.keep_row = glue_mask(call, &request->rows, row_groups, extent, 0);
     }
 }
 
@@ -283,32 +277,6 @@ static struct attn_scores_out scores_out(struct glue_call* call, const struct fo
     return out;
 }
 
-static int check_masks(SEXP masks, struct glue_array* checked) {
-    if (TYPEOF(masks) != VECSXP || Rf_xlength(masks) > ATTN_MASK_PARTS) {
-        glue_abort("internal", "masks are not a list of at most %d", ATTN_MASK_PARTS);
-    }
-    const int count = (int)Rf_xlength(masks);
-    for (int i = 0; i < count; i++) {
-        SEXP pair = VECTOR_ELT(masks, i);
-        if (TYPEOF(pair) != VECSXP || Rf_xlength(pair) != 2) {
-            glue_abort("internal", "a mask is not a pair of values and dims");
-        }
-        checked[i] = glue_array_of(VECTOR_ELT(pair, 0), VECTOR_ELT(pair, 1), "a mask");
-    }
-    return count;
-}
-
-static enum attn_dead_row dead_row_of(SEXP options) {
-    SEXP name = glue_element(options, "dead_row");
-    if (TYPEOF(name) != STRSXP || Rf_xlength(name) != 1) {
-        glue_abort("internal", "dead_row is not a string");
-    }
-    const char* text = CHAR(STRING_ELT(name, 0));
-    return strcmp(text, "mean") == 0   ? ATTN_DEAD_MEAN
-           : strcmp(text, "zero") == 0 ? ATTN_DEAD_ZERO
-                                       : ATTN_DEAD_SHIFTED;
-}
-
 static void write_results(struct glue_call* call, const struct forward* f, SEXP results) {
     const struct attn_layer_widths* widths = &f->layer->widths;
     write_result(call, f, QUERY, f->has_heads ? widths->output_rank : 1,
@@ -325,52 +293,53 @@ static void write_results(struct glue_call* call, const struct forward* f, SEXP 
     }
 }
 
-SEXP ffi_layer_forward(SEXP handle, SEXP inputs, SEXP order, SEXP n_attention, SEXP masks,
-                       SEXP row_mask, SEXP options) {
+/* the plan and the shapes of the inputs, checked */
+static const char* begin_forward(struct forward* f, struct attn_layer* layer,
+                                 const struct glue_plan* plan,
+                                 const struct glue_request* request) {
+    memset(f, 0, sizeof *f);
+    f->layer = layer;
+    f->has_heads = layer->kind->id == ATTN_LAYER_MULTI_HEAD_ATTENTION ||
+                   layer->kind->id == ATTN_LAYER_GROUP_QUERY_ATTENTION;
+    f->leading = plan->leading;
+    f->attending = plan->attending;
+    memcpy(f->order, plan->order, sizeof f->order);
+    f->call.mask.causal = plan->causal;
+    f->call.mask.window = plan->window;
+    f->call.training = plan->training;
+    f->call.reference = plan->reference;
+    f->call.dead_row = plan->dead_row;
+    const char* flaw = check_inputs(f, request->input);
+    flaw = flaw == NULL ? check_extents(f) : flaw;
+    return flaw == NULL ? check_masks(f, request) : flaw;
+}
+
+const char* glue_forward(struct attn_layer* layer, const struct glue_plan* plan,
+                         const struct glue_request* request, SEXP* results) {
     struct forward f;
-    memset(&f, 0, sizeof f);
-    f.layer = glue_layer(handle);
-    f.has_heads = f.layer->kind->id == ATTN_LAYER_MULTI_HEAD_ATTENTION ||
-                  f.layer->kind->id == ATTN_LAYER_GROUP_QUERY_ATTENTION;
-    check_inputs(&f, inputs);
-    check_order(&f, order, n_attention);
-    check_extents(&f);
-    struct glue_array mask[ATTN_MASK_PARTS], rows;
-    const int mask_count = check_masks(masks, mask);
-    const int has_rows = row_mask != R_NilValue;
-    if (has_rows) {
-        if (TYPEOF(row_mask) != VECSXP || Rf_xlength(row_mask) != 2) {
-            glue_abort("internal", "a mask of rows is not a pair of values and dims");
-        }
-        rows = glue_array_of(VECTOR_ELT(row_mask, 0), VECTOR_ELT(row_mask, 1), "a mask of rows");
-        if (rows.rank != f.leading) {
-            glue_abort("internal", "a mask of rows does not have their rank");
-        }
+    const char* flaw = begin_forward(&f, layer, plan, request);
+    if (flaw != NULL) {
+        return flaw;
     }
-    f.call.mask.causal = glue_flag(options, "causal");
-    f.call.mask.window = glue_int(options, "window");
-    f.call.training = glue_flag(options, "training");
-    f.call.reference = glue_flag(options, "reference");
-    f.call.dead_row = dead_row_of(options);
-    const double threshold = glue_number(options, "mask_threshold");
-    SEXP results = PROTECT(allocate_results(&f, options));
+    SEXP made = PROTECT(allocate_results(&f, plan));
 
     struct glue_call call;
     glue_begin(&call);
     read_inputs(&call, &f);
-    read_masks(&call, &f, mask, mask_count, has_rows ? &rows : NULL, threshold);
-    if (VECTOR_ELT(results, 1) != R_NilValue) {
-        f.call.scores = scores_out(&call, &f, VECTOR_ELT(results, 1));
+    read_masks(&call, &f, request, plan->threshold);
+    if (plan->scores) {
+        f.call.scores = scores_out(&call, &f, VECTOR_ELT(made, 1));
     }
-    const ptrdiff_t width = Rf_xlength(VECTOR_ELT(results, 0)) / f.rows[QUERY];
+    const ptrdiff_t width = Rf_xlength(VECTOR_ELT(made, 0)) / f.rows[QUERY];
     f.call.output = glue_take(&call, (size_t)f.rows[QUERY],
-                              (size_t)width * attn_dtype_size(f.layer->dtype));
-    enum attn_status status = attn_layer_forward(&call.context, f.layer, &f.call);
+                              (size_t)width * attn_dtype_size(layer->dtype));
+    enum attn_status status = attn_layer_forward(&call.context, layer, &f.call);
     if (status == ATTN_OK) {
-        write_results(&call, &f, results);
-        attn_layer_count(f.layer, &f.call);
+        write_results(&call, &f, made);
+        attn_layer_count(layer, &f.call);
     }
     glue_end_checked(&call, status);
     UNPROTECT(1);
-    return results;
+    *results = made;
+    return NULL;
 }

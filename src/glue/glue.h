@@ -48,6 +48,11 @@ SEXP glue_new_handle(void);
 void glue_own(SEXP handle, struct attn_layer* layer);
 /* the live layer, or an R error of class attn_error_state */
 struct attn_layer* glue_layer(SEXP handle);
+struct attn_layer* glue_layer_or_null(SEXP handle);
+/* The plans of calls that the handle of a live layer carries, R_NilValue at first;
+ * they are not saved with it. */
+SEXP glue_plans(SEXP handle);
+void glue_set_plans(SEXP handle, SEXP plans);
 
 /* ---- lists ---- */
 
@@ -55,6 +60,23 @@ SEXP glue_element(SEXP list, const char* name); /* R error when missing */
 int glue_int(SEXP list, const char* name);
 int glue_flag(SEXP list, const char* name);
 double glue_number(SEXP list, const char* name);
+
+/* ---- names that every call needs ---- */
+
+struct glue_symbols {
+    SEXP handle_tag, keras_mask, axes; /* symbols */
+    SEXP scores_class;                 /* "attn_scores" */
+};
+extern struct glue_symbols glue_symbols;
+
+/* ---- plain arguments: those that calls need R's help to understand are not ---- */
+
+/* number of dims of an array of numbers without a class; 0: x is none, or empty */
+int glue_plain_rank(SEXP x);
+/* the same for a mask, which may be a vector, and has no missing values; sets its dims */
+int glue_plain_mask(SEXP x, int* dim);
+/* 0 or 1; -1: x is not TRUE or FALSE */
+int glue_plain_flag(SEXP x);
 
 /* ---- entry points ---- */
 
@@ -66,6 +88,15 @@ SEXP ffi_layer_set_weights(SEXP handle, SEXP weights);
 SEXP ffi_layer_info(SEXP handle);
 SEXP ffi_layer_forward(SEXP handle, SEXP inputs, SEXP order, SEXP n_attention, SEXP masks,
                        SEXP row_mask, SEXP options);
+SEXP ffi_layer_remember(SEXP handle, SEXP form, SEXP order, SEXP n_attention, SEXP masks,
+                        SEXP row_mask, SEXP options, SEXP axes);
+SEXP ffi_heads_call(SEXP handle, SEXP query, SEXP value, SEXP key, SEXP query_mask,
+                    SEXP value_mask, SEXP key_mask, SEXP attention_mask, SEXP scores,
+                    SEXP training, SEXP causal, SEXP flash);
+SEXP ffi_scores_call(SEXP handle, SEXP inputs, SEXP mask, SEXP scores, SEXP training, SEXP causal,
+                     SEXP flash);
+SEXP ffi_op_call(SEXP query, SEXP key, SEXP value, SEXP mask, SEXP causal, SEXP flash,
+                 SEXP dtype, SEXP session_flash);
 SEXP ffi_op_attention(SEXP query, SEXP key, SEXP value, SEXP bias, SEXP masks, SEXP options);
 SEXP ffi_random_uniform(SEXP n, SEXP key);
 SEXP ffi_elementary(SEXP x, SEXP name, SEXP dtype);

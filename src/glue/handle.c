@@ -7,7 +7,6 @@
 #include <R_ext/Altrep.h>
 
 static R_altrep_class_t handle_class;
-static SEXP handle_tag(void) { return Rf_install("attn_layer_handle"); }
 
 static void finalize(SEXP pointer) {
     struct attn_layer* layer = R_ExternalPtrAddr(pointer);
@@ -16,7 +15,7 @@ static void finalize(SEXP pointer) {
 }
 
 SEXP glue_new_handle(void) {
-    SEXP pointer = PROTECT(R_MakeExternalPtr(NULL, handle_tag(), R_NilValue));
+    SEXP pointer = PROTECT(R_MakeExternalPtr(NULL, glue_symbols.handle_tag, R_NilValue));
     /* registering allocates: do it while there is nothing to lose yet */
     R_RegisterCFinalizerEx(pointer, finalize, TRUE);
     SEXP handle = R_new_altrep(handle_class, pointer, R_NilValue);
@@ -28,12 +27,12 @@ void glue_own(SEXP handle, struct attn_layer* layer) {
     R_SetExternalPtrAddr(R_altrep_data1(handle), layer);
 }
 
-static struct attn_layer* layer_or_null(SEXP handle) {
+struct attn_layer* glue_layer_or_null(SEXP handle) {
     if (!ALTREP(handle) || !R_altrep_inherits(handle, handle_class)) {
         return NULL;
     }
     SEXP pointer = R_altrep_data1(handle);
-    if (TYPEOF(pointer) != EXTPTRSXP || R_ExternalPtrTag(pointer) != handle_tag()) {
+    if (TYPEOF(pointer) != EXTPTRSXP || R_ExternalPtrTag(pointer) != glue_symbols.handle_tag) {
         return NULL;
     }
     struct attn_layer* layer = R_ExternalPtrAddr(pointer);
@@ -41,13 +40,19 @@ static struct attn_layer* layer_or_null(SEXP handle) {
 }
 
 struct attn_layer* glue_layer(SEXP handle) {
-    struct attn_layer* layer = layer_or_null(handle);
+    struct attn_layer* layer = glue_layer_or_null(handle);
     if (layer == NULL) {
         glue_abort("state",
                    "this layer has lost its weights: either it was serialized with version = 2 "
                    "(use version 3, R's default), or its internals were replaced");
     }
     return layer;
+}
+
+SEXP glue_plans(SEXP handle) { return R_ExternalPtrProtected(R_altrep_data1(handle)); }
+
+void glue_set_plans(SEXP handle, SEXP plans) {
+    R_SetExternalPtrProtected(R_altrep_data1(handle), plans);
 }
 
 /* ---- ALTREP methods ---- */
@@ -76,7 +81,7 @@ static SEXP handle_duplicate(SEXP handle, Rboolean deep) {
 }
 
 static SEXP handle_serialized_state(SEXP handle) {
-    const struct attn_layer* layer = layer_or_null(handle);
+    const struct attn_layer* layer = glue_layer_or_null(handle);
     if (layer == NULL) {
         return Rf_allocVector(RAWSXP, 0);
     }
@@ -111,7 +116,7 @@ static Rboolean handle_inspect(SEXP handle, int pre, int deep, int pvec,
     (void)deep;
     (void)pvec;
     (void)inspect_subtree;
-    const struct attn_layer* layer = layer_or_null(handle);
+    const struct attn_layer* layer = glue_layer_or_null(handle);
     Rprintf(" attn layer handle (%s)\n", layer == NULL ? "empty" : layer->kind->name);
     return TRUE;
 }

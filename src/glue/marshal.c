@@ -1,14 +1,10 @@
 #include "marshal.h"
 
-static struct glue_array describe(SEXP x, SEXP dims, const char* what) {
-    struct glue_array array = {.object = x, .rank = (int)Rf_xlength(dims)};
+struct glue_array glue_array_with(SEXP x, int rank, const int* dim, const char* what) {
+    struct glue_array array = {.object = x, .rank = rank};
     if (TYPEOF(x) != REALSXP && TYPEOF(x) != INTSXP && TYPEOF(x) != LGLSXP) {
         glue_abort("internal", "%s is not a numeric array", what);
     }
-    if (TYPEOF(dims) != INTSXP || array.rank < 1 || Rf_xlength(dims) > ATTN_MAX_RANK) {
-        glue_abort("shape", "%s must have from 1 to %d dims", what, ATTN_MAX_RANK);
-    }
-    const int* dim = INTEGER_RO(dims);
     ptrdiff_t length = 1;
     for (int axis = 0; axis < array.rank; axis++) {
         array.dim[axis] = dim[axis];
@@ -34,11 +30,23 @@ struct glue_array glue_array(SEXP x, const char* what) {
     if (dims == R_NilValue) {
         glue_abort("internal", "%s has no dim", what);
     }
-    return describe(x, dims, what);
+    return glue_array_of(x, dims, what);
 }
 
 struct glue_array glue_array_of(SEXP x, SEXP dims, const char* what) {
-    return describe(x, dims, what);
+    const R_xlen_t rank = Rf_xlength(dims);
+    if (TYPEOF(dims) != INTSXP || rank < 1 || rank > ATTN_MAX_RANK) {
+        glue_abort("shape", "%s must have from 1 to %d dims", what, ATTN_MAX_RANK);
+    }
+    return glue_array_with(x, (int)rank, INTEGER_RO(dims), what);
+}
+
+int glue_broadcasts(const struct glue_array* array, int axes, const ptrdiff_t* extent) {
+    int fits = array->rank == axes;
+    for (int i = 0; fits && i < axes; i++) {
+        fits = array->dim[i] == 1 || array->dim[i] == extent[i];
+    }
+    return fits;
 }
 
 SEXP glue_new_array(int rank, const ptrdiff_t* dim) {

@@ -22,6 +22,10 @@ struct glue_array {
 struct glue_array glue_array(SEXP x, const char* what);
 /* the same with dims given beside the data */
 struct glue_array glue_array_of(SEXP x, SEXP dims, const char* what);
+struct glue_array glue_array_with(SEXP x, int rank, const int* dim, const char* what);
+
+/* whether it has that many axes, each of size 1 or of that extent */
+int glue_broadcasts(const struct glue_array* array, int axes, const ptrdiff_t* extent);
 
 /* A new double array, or an R error where R could not count its elements (Rf_allocArray()
  * does not look). */

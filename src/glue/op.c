@@ -1,5 +1,6 @@
 /* Attention without a layer: op_dot_product_attention(). Arrays are (B, T, N, K),
  * (B, S, G, K), (B, S, G, V); bias and masks are broadcast to (B, N, T, S). */
+#include <math.h>
 #include <string.h>
 
 #include "glue.h"
@@ -31,13 +32,26 @@ static struct attn_bias read_bias(struct glue_call* call, enum attn_dtype dtype,
     return bias;
 }
 
-/* rank 4, every dim 1 or that of the scores */
-static int fits_scores(const struct glue_array* array, const ptrdiff_t* extent) {
-    int fits = array->rank == 4;
-    for (int i = 0; fits && i < 4; i++) {
-        fits = array->dim[i] == 1 || array->dim[i] == extent[i];
-    }
-    return fits;
+/* the arrays of one call */
+struct op_request {
+    struct glue_array query, key, value;
+    const struct glue_array* bias; /* or NULL */
+    int masks;
+    struct glue_array mask[ATTN_MASK_PARTS];
+};
+
+/* whether attention over them is defined */
+static int fit_each_other(const struct op_request* r) {
+    const ptrdiff_t *q = r->query.dim, *k = r->key.dim, *v = r->value.dim;
+    return r->query.rank == 4 && r->key.rank == 4 && r->value.rank == 4 && k[0] == q[0] &&
+           v[0] == q[0] && v[1] == k[1] && v[2] == k[2] && k[3] == q[3] && q[2] % k[2] == 0;
+}
+
+static void score_extents(const struct op_request* r, ptrdiff_t extent[4]) {
+    extent[0] = r->query.dim[0];
+    extent[1] = r->query.dim[2];
+    extent[2] = r->query.dim[1];
+    extent[3] = r->key.dim[1];
 }
 
 static struct glue_array pair_array(SEXP pair, const ptrdiff_t* extent, const char* what) {
@@ -45,7 +59,7 @@ static struct glue_array pair_array(SEXP pair, const ptrdiff_t* extent, const ch
         glue_abort("internal", "%s is not a pair of values and dims", what);
     }
     struct glue_array array = glue_array_of(VECTOR_ELT(pair, 0), VECTOR_ELT(pair, 1), what);
-    if (!fits_scores(&array, extent)) {
+    if (!glue_broadcasts(&array, 4, extent)) {
         glue_abort("internal", "%s does not fit the scores", what);
     }
     return array;
@@ -56,19 +70,13 @@ static SEXP allocate_output(const struct glue_array* q, const struct glue_array*
     return glue_new_array(4, dim);
 }
 
-static struct attn_attention describe(const struct glue_array* q, const struct glue_array* k,
-                                      const struct glue_array* v, SEXP options) {
-    const ptrdiff_t B = q->dim[0], T = q->dim[1], N = q->dim[2], K = q->dim[3];
-    const ptrdiff_t S = k->dim[1], G = k->dim[2], V = v->dim[3];
-    if (q->rank != 4 || k->rank != 4 || v->rank != 4 || k->dim[0] != B || v->dim[0] != B ||
-        v->dim[1] != S || v->dim[2] != G || k->dim[3] != K || N % G != 0) {
-        glue_abort("internal", "query, key and value do not fit each other");
-    }
-    SEXP dtype = glue_element(options, "dtype");
-    const int is_double = TYPEOF(dtype) == STRSXP && Rf_xlength(dtype) == 1 &&
-                          strcmp(CHAR(STRING_ELT(dtype, 0)), "float64") == 0;
+/* without data */
+static struct attn_attention describe(const struct op_request* r, enum attn_dtype dtype) {
+    const ptrdiff_t B = r->query.dim[0], T = r->query.dim[1], N = r->query.dim[2];
+    const ptrdiff_t S = r->key.dim[1], G = r->key.dim[2];
+    const ptrdiff_t K = r->query.dim[3], V = r->value.dim[3];
     struct attn_attention problem = {
-        .dtype = is_double ? ATTN_FLOAT64 : ATTN_FLOAT32,
+        .dtype = dtype,
         .batch = B, .heads = N, .key_heads = G,
         .target = T, .source = S, .key_dim = K, .value_dim = V,
         .query_strides = attn_strides(T * N * K, K, N * K),
@@ -76,65 +84,136 @@ static struct attn_attention describe(const struct glue_array* q, const struct g
         .value_strides = attn_strides(S * G * V, V, G * V),
         .output_strides = attn_strides(T * N * V, V, N * V),
         .score = ATTN_SCORE_DOT,
-        .scale = glue_number(options, "scale"),
-        .soft_cap = glue_number(options, "soft_cap"),
+        .scale = 1 / sqrt((double)K),
         .dead_row = ATTN_DEAD_MEAN,
     };
-    problem.mask.causal = glue_flag(options, "causal");
     return problem;
 }
 
-SEXP ffi_op_attention(SEXP query, SEXP key, SEXP value, SEXP bias, SEXP masks, SEXP options) {
-    const struct glue_array q = glue_array(query, "query"), k = glue_array(key, "key"),
-                            v = glue_array(value, "value");
-    struct attn_attention problem = describe(&q, &k, &v, options);
-    const ptrdiff_t extent[4] = {problem.batch, problem.heads, problem.target, problem.source};
-    const int groups[4] = {1, 1, 1, 1}, reference = glue_flag(options, "reference");
-    struct glue_array bias_array, mask[ATTN_MASK_PARTS];
-    if (bias != R_NilValue) {
-        bias_array = pair_array(bias, extent, "bias");
-    }
-    if (TYPEOF(masks) != VECSXP || Rf_xlength(masks) > ATTN_MASK_PARTS) {
-        glue_abort("internal", "masks are not a list of at most %d", ATTN_MASK_PARTS);
-    }
-    problem.mask.parts = (int)Rf_xlength(masks);
-    for (int i = 0; i < problem.mask.parts; i++) {
-        mask[i] = pair_array(VECTOR_ELT(masks, i), extent, "a mask");
-    }
-    SEXP output = PROTECT(allocate_output(&q, &v));
-
-    struct glue_call call;
-    glue_begin(&call);
-    problem.query = read_tensor(&call, problem.dtype, &q);
-    problem.key = key == query ? problem.query : read_tensor(&call, problem.dtype, &k);
-    problem.value = value == key     ? problem.key
-                    : value == query ? problem.query
-                                     : read_tensor(&call, problem.dtype, &v);
-    if (bias != R_NilValue) {
-        problem.bias = read_bias(&call, problem.dtype, &bias_array);
-    }
-    for (int i = 0; i < problem.mask.parts; i++) {
-        problem.mask.part[i] = glue_mask(&call, &mask[i], groups, extent, 0);
-    }
-    const ptrdiff_t rows = problem.batch * problem.target * problem.heads;
-    ptrdiff_t dim[4] = {problem.batch, problem.target, problem.heads, problem.value_dim}, step[4];
-    step[0] = 1;
+static void write_output(struct glue_call* call, const struct attn_attention* problem,
+                         double* to) {
+    const ptrdiff_t dim[4] = {problem->batch, problem->target, problem->heads,
+                              problem->value_dim};
+    const ptrdiff_t rows = dim[0] * dim[1] * dim[2];
+    ptrdiff_t step[4] = {1};
     for (int i = 1; i < 4; i++) {
         step[i] = step[i - 1] * dim[i - 1];
     }
-    ptrdiff_t* row = glue_take(&call, (size_t)rows, sizeof *row);
-    ptrdiff_t* column = glue_take(&call, (size_t)problem.value_dim, sizeof *column);
+    ptrdiff_t* row = glue_take(call, (size_t)rows, sizeof *row);
+    ptrdiff_t* column = glue_take(call, (size_t)dim[3], sizeof *column);
     glue_offsets(3, dim, step, row);
     glue_offsets(1, dim + 3, step + 3, column);
-    problem.output = glue_take(&call, (size_t)rows,
-                               (size_t)problem.value_dim * attn_dtype_size(problem.dtype));
-    enum attn_status status = reference ? attn_attention_reference(&call.context, &problem)
-                                        : attn_attention(&call.context, &problem);
+    glue_write(&call->context, problem->dtype, problem->output, rows, row, dim[3], column, to);
+}
+
+/* the call itself, once all is known to fit */
+static SEXP run(struct attn_attention* problem, const struct op_request* r, int reference) {
+    static const int groups[4] = {1, 1, 1, 1};
+    ptrdiff_t extent[4];
+    score_extents(r, extent);
+    SEXP output = PROTECT(allocate_output(&r->query, &r->value));
+
+    struct glue_call call;
+    glue_begin(&call);
+    problem->query = read_tensor(&call, problem->dtype, &r->query);
+    problem->key = r->key.object == r->query.object
+                       ? problem->query
+                       : read_tensor(&call, problem->dtype, &r->key);
+    problem->value = r->value.object == r->key.object     ? problem->key
+                     : r->value.object == r->query.object ? problem->query
+                                                          : read_tensor(&call, problem->dtype,
+                                                                        &r->value);
+    if (r->bias != NULL) {
+        problem->bias = read_bias(&call, problem->dtype, r->bias);
+    }
+    problem->mask.parts = r->masks;
+    for (int i = 0; i < r->masks; i++) {
+        problem->mask.part[i] = glue_mask(&call, &r->mask[i], groups, extent, 0);
+    }
+    problem->output =
+        glue_take(&call, (size_t)(problem->batch * problem->target * problem->heads),
+                  (size_t)problem->value_dim * attn_dtype_size(problem->dtype));
+    enum attn_status status = reference ? attn_attention_reference(&call.context, problem)
+                                        : attn_attention(&call.context, problem);
     if (status == ATTN_OK) {
-        glue_write(&call.context, problem.dtype, problem.output, rows, row, problem.value_dim,
-                   column, REAL(output));
+        write_output(&call, problem, REAL(output));
     }
     glue_end_checked(&call, status);
     UNPROTECT(1);
     return output;
+}
+
+static enum attn_dtype dtype_of(SEXP name) {
+    return TYPEOF(name) == STRSXP && Rf_xlength(name) == 1 &&
+                   strcmp(CHAR(STRING_ELT(name, 0)), "float64") == 0
+               ? ATTN_FLOAT64
+               : ATTN_FLOAT32;
+}
+
+SEXP ffi_op_attention(SEXP query, SEXP key, SEXP value, SEXP bias, SEXP masks, SEXP options) {
+    struct op_request request = {
+        .query = glue_array(query, "query"),
+        .key = glue_array(key, "key"),
+        .value = glue_array(value, "value"),
+    };
+    if (!fit_each_other(&request)) {
+        glue_abort("internal", "query, key and value do not fit each other");
+    }
+    struct attn_attention problem = describe(&request, dtype_of(glue_element(options, "dtype")));
+    problem.scale = glue_number(options, "scale");
+    problem.soft_cap = glue_number(options, "soft_cap");
+    problem.mask.causal = glue_flag(options, "causal");
+    ptrdiff_t extent[4];
+    score_extents(&request, extent);
+    struct glue_array bias_array;
+    if (bias != R_NilValue) {
+        bias_array = pair_array(bias, extent, "bias");
+        request.bias = &bias_array;
+    }
+    if (TYPEOF(masks) != VECSXP || Rf_xlength(masks) > ATTN_MASK_PARTS) {
+        glue_abort("internal", "masks are not a list of at most %d", ATTN_MASK_PARTS);
+    }
+    request.masks = (int)Rf_xlength(masks);
+    for (int i = 0; i < request.masks; i++) {
+        request.mask[i] = pair_array(VECTOR_ELT(masks, i), extent, "a mask");
+    }
+    return run(&problem, &request, glue_flag(options, "reference"));
+}
+
+/* The result where the arguments are plain and fit, else NULL: R has the words for
+ * what is wrong with them. `flash` may be NULL: then the session's choice counts. */
+SEXP ffi_op_call(SEXP query, SEXP key, SEXP value, SEXP mask, SEXP causal, SEXP flash,
+                 SEXP dtype, SEXP session_flash) {
+    const int is_causal = glue_plain_flag(causal);
+    const int is_flash = glue_plain_flag(flash == R_NilValue ? session_flash : flash);
+    if (glue_plain_rank(query) != 4 || glue_plain_rank(key) != 4 || glue_plain_rank(value) != 4 ||
+        is_causal < 0 || is_flash < 0) {
+        return R_NilValue;
+    }
+    struct op_request request = {
+        .query = glue_array(query, "query"),
+        .key = glue_array(key, "key"),
+        .value = glue_array(value, "value"),
+    };
+    if (!fit_each_other(&request)) {
+        return R_NilValue;
+    }
+    if (mask != R_NilValue) {
+        /* aligned at the last dims */
+        int given[ATTN_MAX_RANK], dim[4] = {1, 1, 1, 1};
+        const int rank = glue_plain_mask(mask, given);
+        if (rank < 1 || rank > 4) {
+            return R_NilValue;
+        }
+        memcpy(dim + 4 - rank, given, (size_t)rank * sizeof *dim);
+        request.mask[request.masks++] = glue_array_with(mask, 4, dim, "a mask");
+        ptrdiff_t extent[4];
+        score_extents(&request, extent);
+        if (!glue_broadcasts(&request.mask[0], 4, extent)) {
+            return R_NilValue;
+        }
+    }
+    struct attn_attention problem = describe(&request, dtype_of(dtype));
+    problem.mask.causal = is_causal;
+    return run(&problem, &request, !is_flash);
 }
