@@ -29,7 +29,7 @@
 #define BLOCK_ROWS 6
 #define BLOCK_VECTORS 2
 #define TILE_PANELS 4
-#define TILE_KEYS 96
+#define TILE_KEYS 144
 #define vec_load(from) _mm256_loadu_ps(from)
 #define vec_store(to, x) _mm256_storeu_ps(to, x)
 #define vec_set1(x) _mm256_set1_ps(x)
@@ -83,7 +83,7 @@
 #define BLOCK_ROWS 6
 #define BLOCK_VECTORS 2
 #define TILE_PANELS 4
-#define TILE_KEYS 96
+#define TILE_KEYS 144
 #define vec_load(from) _mm256_loadu_pd(from)
 #define vec_store(to, x) _mm256_storeu_pd(to, x)
 #define vec_set1(x) _mm256_set1_pd(x)

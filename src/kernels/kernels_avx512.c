@@ -29,7 +29,7 @@
 #define BLOCK_ROWS 14
 #define BLOCK_VECTORS 2
 #define TILE_PANELS 2
-#define TILE_KEYS 112
+#define TILE_KEYS 140
 #define vec_load(from) _mm512_loadu_ps(from)
 #define vec_store(to, x) _mm512_storeu_ps(to, x)
 #define vec_set1(x) _mm512_set1_ps(x)
@@ -86,7 +86,7 @@
 #define BLOCK_ROWS 14
 #define BLOCK_VECTORS 2
 #define TILE_PANELS 2
-#define TILE_KEYS 112
+#define TILE_KEYS 140
 #define vec_load(from) _mm512_loadu_pd(from)
 #define vec_store(to, x) _mm512_storeu_pd(to, x)
 #define vec_set1(x) _mm512_set1_pd(x)
