@@ -181,14 +181,16 @@ static double time_layer(const char* line, enum attn_dtype dtype, double budget)
     struct layer_case one = {
         .layer = new_layer(line, dtype),
         .call = {.batch = B, .target = T, .source = T, .query_width = D, .key_width = D,
-                 .value_width = D, .query = x, .key = x, .value = x,
-                 .output = filled(dtype, B * T * D)},
+                 .value_width = D, .query = attn_rows(x, D), .key = attn_rows(x, D),
+                 .value = attn_rows(x, D), .query_rows = attn_strides(T, 0, 1),
+                 .key_rows = attn_strides(T, 0, 1),
+                 .output = attn_rows_out(filled(dtype, B * T * D), D)},
     };
     set_mask(line, T, &one.call.mask);
     const double seconds = fastest_call(call_layer, &one, budget);
     free((void*)one.call.mask.part[0].visible);
     attn_layer_destroy(one.layer);
-    free(one.call.output);
+    free(one.call.output.data);
     free(x);
     return seconds;
 }

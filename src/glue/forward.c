@@ -1,8 +1,9 @@
-/* The call of a layer: R arrays to tensors, the core, tensors to R arrays.
+/* The call of a layer: R arrays in, the core, R arrays out.
  *
- * `order` names the leading axes of the inputs, batch axes first, then the
- * attention axes; tensors have their rows in that order. Scores have the axes
- * (batch axes, N, query attention axes, key attention axes). */
+ * An array is given to the core as the matrix that it is in R's memory: a row for
+ * each element of its leading axes, in R's order. `order` names those axes, batch
+ * axes first, then the attention axes; which row is (b, t) follows from it. Scores
+ * have the axes (batch axes, N, query attention axes, key attention axes). */
 #include <string.h>
 
 #include "glue.h"
@@ -156,61 +157,78 @@ static SEXP allocate_results(const struct forward* f, const struct glue_plan* pl
 
 /* ---- rows and columns ---- */
 
-/* where each row of an array with an input's leading axes starts */
-static ptrdiff_t* row_offsets(struct glue_call* call, const struct forward* f, int input) {
-    ptrdiff_t extent[ATTN_MAX_RANK], step[ATTN_MAX_RANK];
-    for (int i = 0; i < f->leading; i++) {
-        extent[i] = f->input[input].dim[f->order[i]];
-        step[i] = f->input[input].step[f->order[i]];
+/* Rows that one group of axes steps over: evenly where at most one of them is
+ * longer than 1, else by a table. */
+static const ptrdiff_t* row_steps(struct glue_call* call, const struct glue_array* array, int axes,
+                                  const int* axis, ptrdiff_t* even) {
+    ptrdiff_t extent[ATTN_MAX_RANK], step[ATTN_MAX_RANK], count = 1;
+    int longer = 0;
+    *even = 0;
+    for (int i = 0; i < axes; i++) {
+        if (array->dim[axis[i]] > 1) {
+            extent[longer] = array->dim[axis[i]];
+            step[longer++] = *even = array->step[axis[i]];
+            count *= array->dim[axis[i]];
+        }
     }
-    ptrdiff_t* offsets = glue_take(call, (size_t)f->rows[input], sizeof *offsets);
-    glue_offsets(f->leading, extent, step, offsets);
+    if (longer <= 1) {
+        return NULL;
+    }
+    ptrdiff_t* offsets = glue_take(call, (size_t)count, sizeof *offsets);
+    glue_offsets(longer, extent, step, offsets);
     return offsets;
 }
 
-/* where each column of the trailing axes is, behind `rows` elements per step */
-static ptrdiff_t* column_offsets(struct glue_call* call, ptrdiff_t rows, int axes,
-                                 const ptrdiff_t* extent, ptrdiff_t* columns) {
+/* where the rows (b, t) of an input are among its rows */
+static struct attn_strides rows_of(struct glue_call* call, const struct forward* f, int input) {
+    const int batch_axes = f->leading - f->attending;
+    const struct glue_array* array = &f->input[input];
+    struct attn_strides rows = attn_strides(0, 0, 0);
+    rows.batch_offset = row_steps(call, array, batch_axes, f->order, &rows.batch);
+    rows.row_offset = row_steps(call, array, f->attending, f->order + batch_axes, &rows.row);
+    return rows;
+}
+
+static struct attn_matrix input_matrix(struct glue_call* call, const struct forward* f,
+                                       int input) {
+    const struct attn_matrix matrix = {glue_doubles(call, &f->input[input]), ATTN_COLUMNS,
+                                       f->rows[input]};
+    return matrix;
+}
+
+/* the same R object is one matrix, however often it was given */
+static void describe_inputs(struct glue_call* call, struct forward* f) {
+    f->call.query = input_matrix(call, f, QUERY);
+    f->call.value = f->input[VALUE].object == f->input[QUERY].object
+                        ? f->call.query
+                        : input_matrix(call, f, VALUE);
+    f->call.key = f->input[KEY].object == f->input[VALUE].object   ? f->call.value
+                  : f->input[KEY].object == f->input[QUERY].object ? f->call.query
+                                                                   : input_matrix(call, f, KEY);
+    f->call.query_rows = rows_of(call, f, QUERY);
+    f->call.key_rows = rows_of(call, f, VALUE);
+}
+
+/* An array whose leading axes are an input's. Ours and R's order of the axes behind
+ * them differ, but for those of length 1. */
+static struct attn_matrix_out result_matrix(struct glue_call* call, const struct forward* f,
+                                            int input, int axes, const ptrdiff_t* extent,
+                                            SEXP array) {
+    const ptrdiff_t rows = f->rows[input];
+    struct attn_matrix_out matrix = {REAL(array), ATTN_COLUMNS, rows, NULL};
     ptrdiff_t step[ATTN_MAX_RANK], length = rows;
+    int longer = 0;
     for (int i = 0; i < axes; i++) {
         step[i] = length;
         length *= extent[i];
+        longer += extent[i] > 1;
     }
-    *columns = length / rows;
-    ptrdiff_t* offsets = glue_take(call, (size_t)*columns, sizeof *offsets);
-    glue_offsets(axes, extent, step, offsets);
-    return offsets;
-}
-
-static const void* read_input(struct glue_call* call, const struct forward* f, int input) {
-    const struct glue_array* array = &f->input[input];
-    ptrdiff_t columns;
-    const ptrdiff_t* column =
-        column_offsets(call, f->rows[input], 1, &array->dim[array->rank - 1], &columns);
-    void* tensor = glue_take(call, (size_t)f->rows[input],
-                             (size_t)columns * attn_dtype_size(f->layer->dtype));
-    glue_read(&call->context, f->layer->dtype, array, f->rows[input],
-              row_offsets(call, f, input), columns, column, tensor);
-    return tensor;
-}
-
-/* the same R object is one tensor, however often it was given */
-static void read_inputs(struct glue_call* call, struct forward* f) {
-    f->call.query = read_input(call, f, QUERY);
-    f->call.value = f->input[VALUE].object == f->input[QUERY].object
-                        ? f->call.query
-                        : read_input(call, f, VALUE);
-    f->call.key = f->input[KEY].object == f->input[VALUE].object   ? f->call.value
-                  : f->input[KEY].object == f->input[QUERY].object ? f->call.query
-                                                                   : read_input(call, f, KEY);
-}
-
-static void write_result(struct glue_call* call, const struct forward* f, int input, int axes,
-                         const ptrdiff_t* extent, const void* tensor, SEXP array) {
-    ptrdiff_t columns;
-    const ptrdiff_t* column = column_offsets(call, f->rows[input], axes, extent, &columns);
-    glue_write(&call->context, f->layer->dtype, tensor, f->rows[input],
-               row_offsets(call, f, input), columns, column, REAL(array));
+    if (longer > 1) {
+        ptrdiff_t* offsets = glue_take(call, (size_t)(length / rows), sizeof *offsets);
+        glue_offsets(axes, extent, step, offsets);
+        matrix.column_offset = offsets;
+    }
+    return matrix;
 }
 
 /* ---- masks and scores ---- */
@@ -277,18 +295,24 @@ static struct attn_scores_out scores_out(struct glue_call* call, const struct fo
     return out;
 }
 
-static void write_results(struct glue_call* call, const struct forward* f, SEXP results) {
+static struct attn_matrix_out output_matrix(struct glue_call* call, const struct forward* f,
+                                            SEXP output) {
     const struct attn_layer_widths* widths = &f->layer->widths;
-    write_result(call, f, QUERY, f->has_heads ? widths->output_rank : 1,
-                 f->has_heads ? widths->output : &f->call.value_width, f->call.output,
-                 VECTOR_ELT(results, 0));
-    SEXP projections = VECTOR_ELT(results, 2);
-    for (int which = 0; projections != R_NilValue && which < ATTN_PROJECTIONS; which++) {
+    return result_matrix(call, f, QUERY, f->has_heads ? widths->output_rank : 1,
+                         f->has_heads ? widths->output : &f->call.value_width, output);
+}
+
+static void write_projections(struct glue_call* call, const struct forward* f,
+                              SEXP projections) {
+    for (int which = 0; which < ATTN_PROJECTIONS; which++) {
         ptrdiff_t shape[2];
         projection_shape(f->layer, which, shape);
         if (shape[0] > 0) {
-            write_result(call, f, input_of_projection(which), 2, shape,
-                         f->call.projection[which], VECTOR_ELT(projections, which));
+            const int input = input_of_projection(which);
+            const struct attn_matrix_out matrix =
+                result_matrix(call, f, input, 2, shape, VECTOR_ELT(projections, which));
+            attn_write_rows(&call->context, f->layer->dtype, f->rows[input], shape[0] * shape[1],
+                            f->call.projection[which], &matrix);
         }
     }
 }
@@ -325,17 +349,17 @@ const char* glue_forward(struct attn_layer* layer, const struct glue_plan* plan,
 
     struct glue_call call;
     glue_begin(&call);
-    read_inputs(&call, &f);
+    describe_inputs(&call, &f);
     read_masks(&call, &f, request, plan->threshold);
     if (plan->scores) {
         f.call.scores = scores_out(&call, &f, VECTOR_ELT(made, 1));
     }
-    const ptrdiff_t width = Rf_xlength(VECTOR_ELT(made, 0)) / f.rows[QUERY];
-    f.call.output = glue_take(&call, (size_t)f.rows[QUERY],
-                              (size_t)width * attn_dtype_size(layer->dtype));
+    f.call.output = output_matrix(&call, &f, VECTOR_ELT(made, 0));
     enum attn_status status = attn_layer_forward(&call.context, layer, &f.call);
     if (status == ATTN_OK) {
-        write_results(&call, &f, made);
+        if (VECTOR_ELT(made, 2) != R_NilValue) {
+            write_projections(&call, &f, VECTOR_ELT(made, 2));
+        }
         attn_layer_count(layer, &f.call);
     }
     glue_end_checked(&call, status);

@@ -63,6 +63,20 @@ SEXP glue_new_array(int rank, const ptrdiff_t* dim) {
     return array;
 }
 
+const double* glue_doubles(struct glue_call* call, const struct glue_array* array) {
+    if (array->numbers != NULL) {
+        return array->numbers;
+    }
+    const int last = array->rank - 1;
+    const ptrdiff_t count = array->step[last] * array->dim[last];
+    double* numbers = glue_take(call, (size_t)count, sizeof *numbers);
+    for (ptrdiff_t i = 0; i < count; i++) {
+        /* NA_integer_ and a logical NA are missing numbers, not -2^31 */
+        numbers[i] = array->integers[i] == NA_INTEGER ? R_NaN : (double)array->integers[i];
+    }
+    return numbers;
+}
+
 ptrdiff_t glue_offsets(int axes, const ptrdiff_t* extent, const ptrdiff_t* step,
                        ptrdiff_t* offsets) {
     ptrdiff_t count = 1;

@@ -1,12 +1,15 @@
-/* Between R arrays (column-major, double or int) and tensors (row-major, the
- * layer's dtype). An element's place in the R array is the sum of one offset
- * per row and one per column of the tensor, so that any order of axes is the
- * same code. */
+/* What an R array (column-major, double or int) is to the core.
+ *
+ * Inputs and results of a call are matrices as they lie in R's memory (ops/matrix.h):
+ * the core reads and writes them where they are. Weights are tensors (row-major, the
+ * layer's dtype), copied between when they are set or asked for: an element's place
+ * in the R array is the sum of one offset per row and one per column of the tensor. */
 #ifndef ATTN_GLUE_MARSHAL_H
 #define ATTN_GLUE_MARSHAL_H
 
 #include "glue.h"
 #include "mask.h"
+#include "matrix.h"
 
 /* An R array as the glue sees it; checked: length is the product of dim. */
 struct glue_array {
@@ -30,6 +33,10 @@ int glue_broadcasts(const struct glue_array* array, int axes, const ptrdiff_t* e
 /* A new double array, or an R error where R could not count its elements (Rf_allocArray()
  * does not look). */
 SEXP glue_new_array(int rank, const ptrdiff_t* dim);
+
+/* The array's numbers as doubles: R's own, or a copy in the call's memory where they
+ * are integers; a missing integer is NaN. */
+const double* glue_doubles(struct glue_call* call, const struct glue_array* array);
 
 /* offsets of the row-major enumeration of `axes` axes; returns their count */
 ptrdiff_t glue_offsets(int axes, const ptrdiff_t* extent, const ptrdiff_t* step,

@@ -6,17 +6,24 @@
 #include "glue.h"
 #include "marshal.h"
 
-/* a row-major tensor of a rank-4 array */
+/* A rank-4 array as a tensor whose rows are the first three axes in R's order: the
+ * first axis is the one that changes fastest. */
 static const void* read_tensor(struct glue_call* call, enum attn_dtype dtype,
                                const struct glue_array* array) {
     const ptrdiff_t rows = array->dim[0] * array->dim[1] * array->dim[2];
-    ptrdiff_t* row = glue_take(call, (size_t)rows, sizeof *row);
-    ptrdiff_t* column = glue_take(call, (size_t)array->dim[3], sizeof *column);
-    glue_offsets(3, array->dim, array->step, row);
-    glue_offsets(1, array->dim + 3, array->step + 3, column);
-    void* tensor = glue_take(call, (size_t)rows, (size_t)array->dim[3] * attn_dtype_size(dtype));
-    glue_read(&call->context, dtype, array, rows, row, array->dim[3], column, tensor);
+    const struct attn_matrix matrix = {glue_doubles(call, array), ATTN_COLUMNS, rows};
+    const void* tensor;
+    const enum attn_status status =
+        attn_read_rows(&call->context, dtype, rows, array->dim[3], &matrix, &tensor);
+    if (status != ATTN_OK) {
+        glue_end_checked(call, status);
+    }
     return tensor;
+}
+
+/* of such a tensor of (B, T, N, width) */
+static struct attn_strides strides_of(ptrdiff_t B, ptrdiff_t T, ptrdiff_t width) {
+    return attn_strides(width, B * T * width, B * width);
 }
 
 static struct attn_bias read_bias(struct glue_call* call, enum attn_dtype dtype,
@@ -24,9 +31,9 @@ static struct attn_bias read_bias(struct glue_call* call, enum attn_dtype dtype,
     const ptrdiff_t* d = array->dim;
     struct attn_bias bias = {
         read_tensor(call, dtype, array),
-        d[0] > 1 ? d[1] * d[2] * d[3] : 0,
-        d[1] > 1 ? d[2] * d[3] : 0,
-        d[2] > 1 ? d[3] : 0,
+        d[0] > 1 ? d[3] : 0,
+        d[1] > 1 ? d[0] * d[3] : 0,
+        d[2] > 1 ? d[0] * d[1] * d[3] : 0,
         d[3] > 1 ? 1 : 0,
     };
     return bias;
@@ -79,31 +86,13 @@ static struct attn_attention describe(const struct op_request* r, enum attn_dtyp
         .dtype = dtype,
         .batch = B, .heads = N, .key_heads = G,
         .target = T, .source = S, .key_dim = K, .value_dim = V,
-        .query_strides = attn_strides(T * N * K, K, N * K),
-        .key_strides = attn_strides(S * G * K, K, G * K),
-        .value_strides = attn_strides(S * G * V, V, G * V),
-        .output_strides = attn_strides(T * N * V, V, N * V),
+        .query_strides = strides_of(B, T, K), .key_strides = strides_of(B, S, K),
+        .value_strides = strides_of(B, S, V), .output_strides = strides_of(B, T, V),
         .score = ATTN_SCORE_DOT,
         .scale = 1 / sqrt((double)K),
         .dead_row = ATTN_DEAD_MEAN,
     };
     return problem;
-}
-
-static void write_output(struct glue_call* call, const struct attn_attention* problem,
-                         double* to) {
-    const ptrdiff_t dim[4] = {problem->batch, problem->target, problem->heads,
-                              problem->value_dim};
-    const ptrdiff_t rows = dim[0] * dim[1] * dim[2];
-    ptrdiff_t step[4] = {1};
-    for (int i = 1; i < 4; i++) {
-        step[i] = step[i - 1] * dim[i - 1];
-    }
-    ptrdiff_t* row = glue_take(call, (size_t)rows, sizeof *row);
-    ptrdiff_t* column = glue_take(call, (size_t)dim[3], sizeof *column);
-    glue_offsets(3, dim, step, row);
-    glue_offsets(1, dim + 3, step + 3, column);
-    glue_write(&call->context, problem->dtype, problem->output, rows, row, dim[3], column, to);
 }
 
 /* the call itself, once all is known to fit */
@@ -130,13 +119,15 @@ static SEXP run(struct attn_attention* problem, const struct op_request* r, int 
     for (int i = 0; i < r->masks; i++) {
         problem->mask.part[i] = glue_mask(&call, &r->mask[i], groups, extent, 0);
     }
-    problem->output =
-        glue_take(&call, (size_t)(problem->batch * problem->target * problem->heads),
-                  (size_t)problem->value_dim * attn_dtype_size(problem->dtype));
+    const ptrdiff_t rows = problem->batch * problem->target * problem->heads;
+    const struct attn_matrix_out result = {REAL(output), ATTN_COLUMNS, rows, NULL};
+    problem->output = glue_take(&call, (size_t)rows,
+                                (size_t)problem->value_dim * attn_dtype_size(problem->dtype));
     enum attn_status status = reference ? attn_attention_reference(&call.context, problem)
                                         : attn_attention(&call.context, problem);
     if (status == ATTN_OK) {
-        write_output(&call, problem, REAL(output));
+        attn_write_rows(&call.context, problem->dtype, rows, problem->value_dim, problem->output,
+                        &result);
     }
     glue_end_checked(&call, status);
     UNPROTECT(1);

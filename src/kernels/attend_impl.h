@@ -13,29 +13,29 @@
  * cache set has room for few of them. */
 ATTN_INLINE void KERNEL(interleave)(const int width, const int together, ptrdiff_t depth,
                                     const real* const* row, real* to) {
-    for (int first = 0; first < width; first += together * PACK_LANES) {
+    for (int first = 0; first < width; first += together * VEC_LANES) {
         ptrdiff_t d = 0;
-        for (; d + PACK_LANES <= depth; d += PACK_LANES) {
-            pack_vec square[BLOCK_ROWS / PACK_LANES + 1][PACK_LANES];
+        for (; d + VEC_LANES <= depth; d += VEC_LANES) {
+            vec square[BLOCK_ROWS / VEC_LANES + 1][VEC_LANES];
             ATTN_UNROLL
             for (int g = 0; g < together; g++) {
                 ATTN_UNROLL
-                for (int i = 0; i < PACK_LANES; i++) {
-                    const int lane = first + g * PACK_LANES + i;
-                    square[g][i] = pack_load(row[lane < width ? lane : width - 1] + d);
+                for (int i = 0; i < VEC_LANES; i++) {
+                    const int lane = first + g * VEC_LANES + i;
+                    square[g][i] = vec_load(row[lane < width ? lane : width - 1] + d);
                 }
-                pack_transpose(square[g]);
+                vec_transpose(square[g]);
             }
             ATTN_UNROLL
-            for (int i = 0; i < PACK_LANES; i++) {
+            for (int i = 0; i < VEC_LANES; i++) {
                 ATTN_UNROLL
                 for (int g = 0; g < together; g++) {
-                    pack_store(to + (d + i) * width + first + g * PACK_LANES, square[g][i]);
+                    vec_store(to + (d + i) * width + first + g * VEC_LANES, square[g][i]);
                 }
             }
         }
         for (; d < depth; d++) {
-            for (int i = first; i < width && i < first + together * PACK_LANES; i++) {
+            for (int i = first; i < width && i < first + together * VEC_LANES; i++) {
                 to[d * width + i] = row[i][d];
             }
         }
@@ -44,7 +44,7 @@ ATTN_INLINE void KERNEL(interleave)(const int width, const int together, ptrdiff
 
 /* squares that cover `width` lanes together, or 1 where they need not */
 #undef SQUARES
-#define SQUARES(width) ((width) % PACK_LANES == 0 ? 1 : ((width) - 1) / PACK_LANES + 1)
+#define SQUARES(width) ((width) % VEC_LANES == 0 ? 1 : ((width) - 1) / VEC_LANES + 1)
 
 static void KERNEL(pack_query_panel)(ptrdiff_t depth, const real* const* row, real* to) {
     KERNEL(interleave)(BLOCK_COLUMNS, SQUARES(BLOCK_COLUMNS), depth, row, to);
@@ -59,18 +59,18 @@ static void KERNEL(pack_key_block)(ptrdiff_t depth, const real* const* row, real
  * x - x is 0 but for those. */
 static int KERNEL(pack_values)(ptrdiff_t keys, ptrdiff_t dims, const real* const* row, real* to,
                                ptrdiff_t block_keys) {
-    enum { PIECES = (BLOCK_ROWS + PACK_LANES - 1) / PACK_LANES };
-    pack_vec trace = pack_set1((real)0);
+    enum { PIECES = (BLOCK_ROWS + VEC_LANES - 1) / VEC_LANES };
+    vec trace = vec_set1((real)0);
     real rest = 0;
     for (ptrdiff_t first = 0; first < dims; first += BLOCK_ROWS) {
         real* block = to + first * block_keys;
-        if (first + PIECES * PACK_LANES <= dims) {
+        if (first + PIECES * VEC_LANES <= dims) {
             for (ptrdiff_t j = 0; j < keys; j++) {
                 ATTN_UNROLL
                 for (int piece = 0; piece < PIECES; piece++) {
-                    pack_vec x = pack_load(row[j] + first + piece * PACK_LANES);
-                    pack_store(block + j * BLOCK_ROWS + piece * PACK_LANES, x);
-                    trace = pack_add(trace, pack_sub(x, x));
+                    vec x = vec_load(row[j] + first + piece * VEC_LANES);
+                    vec_store(block + j * BLOCK_ROWS + piece * VEC_LANES, x);
+                    trace = vec_add(trace, vec_sub(x, x));
                 }
             }
         } else {
@@ -84,9 +84,9 @@ static int KERNEL(pack_values)(ptrdiff_t keys, ptrdiff_t dims, const real* const
             }
         }
     }
-    real sum[PACK_LANES];
-    pack_store(sum, trace);
-    for (int i = 0; i < PACK_LANES; i++) {
+    real sum[VEC_LANES];
+    vec_store(sum, trace);
+    for (int i = 0; i < VEC_LANES; i++) {
         rest += sum[i];
     }
     return rest != 0;
@@ -94,22 +94,22 @@ static int KERNEL(pack_values)(ptrdiff_t keys, ptrdiff_t dims, const real* const
 
 /* row[i][v] = panel[v * W + i] */
 static void KERNEL(unpack_panel)(ptrdiff_t dims, const real* panel, real* const* row) {
-    for (int first = 0; first < BLOCK_COLUMNS; first += PACK_LANES) {
+    for (int first = 0; first < BLOCK_COLUMNS; first += VEC_LANES) {
         ptrdiff_t v = 0;
-        for (; v + PACK_LANES <= dims; v += PACK_LANES) {
-            pack_vec square[PACK_LANES];
+        for (; v + VEC_LANES <= dims; v += VEC_LANES) {
+            vec square[VEC_LANES];
             ATTN_UNROLL
-            for (int i = 0; i < PACK_LANES; i++) {
-                square[i] = pack_load(panel + (v + i) * BLOCK_COLUMNS + first);
+            for (int i = 0; i < VEC_LANES; i++) {
+                square[i] = vec_load(panel + (v + i) * BLOCK_COLUMNS + first);
             }
-            pack_transpose(square);
+            vec_transpose(square);
             ATTN_UNROLL
-            for (int i = 0; i < PACK_LANES; i++) {
-                pack_store(row[first + i] + v, square[i]);
+            for (int i = 0; i < VEC_LANES; i++) {
+                vec_store(row[first + i] + v, square[i]);
             }
         }
         for (; v < dims; v++) {
-            for (int i = first; i < first + PACK_LANES; i++) {
+            for (int i = first; i < first + VEC_LANES; i++) {
                 row[i][v] = panel[v * BLOCK_COLUMNS + i];
             }
         }
@@ -123,10 +123,11 @@ static void KERNEL(dot_logits)(ptrdiff_t keys, ptrdiff_t depth, ptrdiff_t run, c
                                const real* query, real* logits) {
     for (ptrdiff_t j = 0; j < keys; j += BLOCK_ROWS) {
         for (ptrdiff_t d = 0; d < depth; d += run) {
-            KERNEL(multiply_block)(BLOCK_ROWS, depth - d < run ? depth - d : run,
+            real* sums = logits + j * BLOCK_COLUMNS;
+            KERNEL(multiply_block)(BLOCK_ROWS, BLOCK_VECTORS, depth - d < run ? depth - d : run,
                                    key + j * depth + d * BLOCK_ROWS, BLOCK_ROWS,
-                                   query + d * BLOCK_COLUMNS, BLOCK_COLUMNS,
-                                   logits + j * BLOCK_COLUMNS, BLOCK_COLUMNS, d > 0);
+                                   query + d * BLOCK_COLUMNS, BLOCK_COLUMNS, d > 0 ? sums : NULL,
+                                   BLOCK_COLUMNS, sums, BLOCK_COLUMNS);
         }
     }
 }
@@ -135,8 +136,9 @@ static void KERNEL(dot_logits)(ptrdiff_t keys, ptrdiff_t depth, ptrdiff_t run, c
 static void KERNEL(add_weighted)(ptrdiff_t dims, ptrdiff_t keys, const real* values,
                                  ptrdiff_t block_keys, const real* weights, real* output) {
     for (ptrdiff_t first = 0; first < dims; first += BLOCK_ROWS) {
-        KERNEL(multiply)(dims - first < BLOCK_ROWS ? dims - first : BLOCK_ROWS, keys,
-                         values + first * block_keys, BLOCK_ROWS, weights, BLOCK_COLUMNS,
-                         output + first * BLOCK_COLUMNS, BLOCK_COLUMNS, 1);
+        const int rows = dims - first < BLOCK_ROWS ? (int)(dims - first) : BLOCK_ROWS;
+        real* sums = output + first * BLOCK_COLUMNS;
+        KERNEL(multiply_rows)(rows, BLOCK_VECTORS, keys, values + first * block_keys, BLOCK_ROWS,
+                              weights, BLOCK_COLUMNS, sums, BLOCK_COLUMNS, sums, BLOCK_COLUMNS);
     }
 }

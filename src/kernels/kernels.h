@@ -16,17 +16,10 @@ enum { ATTN_PACK_SPILL = 8 };
 #define ATTN_DECLARE_KERNELS(real, bits)                                                         \
     struct attn_kernels_f##bits {                                                                \
         const char* isa;                                                                         \
-        int block_rows;    /* rows of the register block of `multiply` */                        \
+        int block_rows;    /* rows of the register block of a product */                         \
         int block_columns; /* its columns: the width of a packed panel */                        \
         int tile_queries;  /* that share a tile of keys; a multiple of block_columns */          \
         int tile_keys;     /* a multiple of block_rows */                                        \
-                                                                                                 \
-        /* C (rows x block_columns) = A B, or += A B. A: a[row + d * a_depth];                   \
-         * B: b[column + d * b_depth]. The sum over `depth` starts from zero in registers,       \
-         * also when it is added to C: two levels of summation keep long sums accurate. */       \
-        void (*multiply)(ptrdiff_t rows, ptrdiff_t depth, const real* a, ptrdiff_t a_depth,      \
-                         const real* b, ptrdiff_t b_depth, real* c, ptrdiff_t c_row,             \
-                         int accumulate);                                                        \
                                                                                                  \
         /* A panel of queries: block_columns of them, one on each lane. Keys and values          \
          * lie in blocks of block_rows.                                                          \
@@ -84,6 +77,37 @@ enum { ATTN_PACK_SPILL = 8 };
         void (*exponential)(ptrdiff_t count, const real* x, real* y);                            \
         void (*exponential_negative)(ptrdiff_t count, real scale, const real* x, real* y);       \
         void (*hyperbolic_tangent)(ptrdiff_t count, const real* x, real* y);                     \
+                                                                                                 \
+        /* ---- packed products and R's arrays (multiply_impl.h, marshal_impl.h) ---- */         \
+        int narrow_columns; /* the width of a narrow panel: one vector */                        \
+        int product_panels; /* panels of rows that are packed at a time */                       \
+        int product_depth;  /* their depth, at most */                                           \
+                                                                                                 \
+        /* C (rows x block_columns, or narrow_columns) = A B + addend. A: `rows` rows as         \
+         * pack_rows or pack_columns leave them; B: (depth x columns), contiguous; addend: NULL, \
+         * or rows of C's width, addend_row apart (0: one row for all) */                        \
+        void (*multiply_panel)(ptrdiff_t rows, ptrdiff_t depth, const real* a,                   \
+                               ptrdiff_t a_panel, const real* b, const real* addend,             \
+                               ptrdiff_t addend_row, real* c, ptrdiff_t c_row);                  \
+        void (*multiply_narrow)(ptrdiff_t rows, ptrdiff_t depth, const real* a,                  \
+                                ptrdiff_t a_panel, const real* b, const real* addend,            \
+                                ptrdiff_t addend_row, real* c, ptrdiff_t c_row);                 \
+                                                                                                 \
+        /* Rows into panels of at most block_rows, a_panel apart, which is depth * block_rows    \
+         * and a vector more. pack_columns: from[row + d * from_depth], of which `readable` rows \
+         * may be read; pack_rows: from[row * from_row + d] */                                   \
+        void (*pack_columns)(ptrdiff_t rows, ptrdiff_t readable, ptrdiff_t depth,                \
+                             const double* from, ptrdiff_t from_depth, real* to,                 \
+                             ptrdiff_t a_panel);                                                 \
+        void (*pack_rows)(ptrdiff_t rows, ptrdiff_t depth, const real* from,                     \
+                          ptrdiff_t from_row, real* to, ptrdiff_t a_panel);                      \
+                                                                                                 \
+        /* to[row * to_row + column] = from[row + column * from_column], and                     \
+         * to[row + to_column[column]] = from[row * from_row + column] */                        \
+        void (*read_columns)(ptrdiff_t rows, ptrdiff_t columns, const double* from,              \
+                             ptrdiff_t from_column, real* to, ptrdiff_t to_row);                 \
+        void (*write_columns)(ptrdiff_t rows, ptrdiff_t columns, const real* from,               \
+                              ptrdiff_t from_row, double* to, const ptrdiff_t* to_column);       \
     }
 
 ATTN_DECLARE_KERNELS(float, 32);

@@ -30,6 +30,8 @@
 #define BLOCK_VECTORS 2
 #define TILE_PANELS 4
 #define TILE_KEYS 144
+#define PRODUCT_PANELS 16
+#define PRODUCT_DEPTH 256
 #define vec_load(from) _mm256_loadu_ps(from)
 #define vec_store(to, x) _mm256_storeu_ps(to, x)
 #define vec_set1(x) _mm256_set1_ps(x)
@@ -47,7 +49,40 @@
 #define vec_all_one(x) (_mm256_movemask_ps(_mm256_cmp_ps(x, vec_set1((real)1), _CMP_NEQ_UQ)) == 0)
 #define vec_power_of_two(rounded) \
     _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(rounded), 23))
-#include "transpose_x86.h"
+#define vec_from_doubles(from) \
+    _mm256_insertf128_ps(_mm256_castps128_ps256(_mm256_cvtpd_ps(_mm256_loadu_pd(from))), \
+        _mm256_cvtpd_ps(_mm256_loadu_pd((from) + 4)), 1)
+#define vec_to_doubles(to, x) \
+    (_mm256_storeu_pd(to, _mm256_cvtps_pd(_mm256_castps256_ps128(x))), \
+     _mm256_storeu_pd((to) + 4, _mm256_cvtps_pd(_mm256_extractf128_ps(x, 1))))
+#define vec_transpose(x) KERNEL(transpose)(x)
+
+/* pairs of rows, then pairs of pairs, within the halves of the registers; then the halves */
+ATTN_INLINE void KERNEL(transpose)(__m256* x) {
+    __m256 y[8];
+    ATTN_UNROLL
+    for (int i = 0; i < 8; i += 2) {
+        y[i] = _mm256_unpacklo_ps(x[i], x[i + 1]);
+        y[i + 1] = _mm256_unpackhi_ps(x[i], x[i + 1]);
+    }
+    ATTN_UNROLL
+    for (int i = 0; i < 8; i += 4) {
+        x[i] = _mm256_shuffle_ps(y[i], y[i + 2], 0x44);
+        x[i + 1] = _mm256_shuffle_ps(y[i], y[i + 2], 0xEE);
+        x[i + 2] = _mm256_shuffle_ps(y[i + 1], y[i + 3], 0x44);
+        x[i + 3] = _mm256_shuffle_ps(y[i + 1], y[i + 3], 0xEE);
+    }
+    ATTN_UNROLL
+    for (int i = 0; i < 4; i++) {
+        y[i] = _mm256_permute2f128_ps(x[i], x[i + 4], 0x20);
+        y[i + 4] = _mm256_permute2f128_ps(x[i], x[i + 4], 0x31);
+    }
+    ATTN_UNROLL
+    for (int i = 0; i < 8; i++) {
+        x[i] = y[i];
+    }
+}
+
 #include "kernels_impl.h"
 #undef vec
 #undef VEC_LANES
@@ -55,6 +90,8 @@
 #undef BLOCK_VECTORS
 #undef TILE_PANELS
 #undef TILE_KEYS
+#undef PRODUCT_PANELS
+#undef PRODUCT_DEPTH
 #undef KERNEL
 #undef REAL_BITS
 #undef vec_load
@@ -73,6 +110,9 @@
 #undef vec_if_less
 #undef vec_all_one
 #undef vec_power_of_two
+#undef vec_from_doubles
+#undef vec_to_doubles
+#undef vec_transpose
 
 /* ---- double ---- */
 #define REAL_BITS 64
@@ -84,6 +124,8 @@
 #define BLOCK_VECTORS 2
 #define TILE_PANELS 4
 #define TILE_KEYS 144
+#define PRODUCT_PANELS 16
+#define PRODUCT_DEPTH 256
 #define vec_load(from) _mm256_loadu_pd(from)
 #define vec_store(to, x) _mm256_storeu_pd(to, x)
 #define vec_set1(x) _mm256_set1_pd(x)
@@ -101,7 +143,19 @@
 #define vec_all_one(x) (_mm256_movemask_pd(_mm256_cmp_pd(x, vec_set1((real)1), _CMP_NEQ_UQ)) == 0)
 #define vec_power_of_two(rounded) \
     _mm256_castsi256_pd(_mm256_slli_epi64(_mm256_castpd_si256(rounded), 52))
-#include "transpose_x86.h"
+#define vec_from_doubles(from) _mm256_loadu_pd(from)
+#define vec_to_doubles(to, x) _mm256_storeu_pd(to, x)
+#define vec_transpose(x) KERNEL(transpose)(x)
+
+ATTN_INLINE void KERNEL(transpose)(__m256d* x) {
+    const __m256d low = _mm256_unpacklo_pd(x[0], x[1]), high = _mm256_unpackhi_pd(x[0], x[1]);
+    const __m256d low2 = _mm256_unpacklo_pd(x[2], x[3]), high2 = _mm256_unpackhi_pd(x[2], x[3]);
+    x[0] = _mm256_permute2f128_pd(low, low2, 0x20);
+    x[1] = _mm256_permute2f128_pd(high, high2, 0x20);
+    x[2] = _mm256_permute2f128_pd(low, low2, 0x31);
+    x[3] = _mm256_permute2f128_pd(high, high2, 0x31);
+}
+
 #include "kernels_impl.h"
 
 #if defined(__clang__)

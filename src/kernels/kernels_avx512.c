@@ -30,6 +30,8 @@
 #define BLOCK_VECTORS 2
 #define TILE_PANELS 2
 #define TILE_KEYS 140
+#define PRODUCT_PANELS 8
+#define PRODUCT_DEPTH 256
 #define vec_load(from) _mm512_loadu_ps(from)
 #define vec_store(to, x) _mm512_storeu_ps(to, x)
 #define vec_set1(x) _mm512_set1_ps(x)
@@ -50,7 +52,37 @@
 #define vec_all_one(x) (_mm512_cmp_ps_mask(x, vec_set1((real)1), _CMP_NEQ_UQ) == 0)
 #define vec_power_of_two(rounded) \
     _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(rounded), 23))
-#include "transpose_x86.h"
+#define vec_from_doubles(from) \
+    _mm512_castpd_ps(_mm512_insertf64x4( \
+        _mm512_castpd256_pd512(_mm256_castps_pd(_mm512_cvtpd_ps(_mm512_loadu_pd(from)))), \
+        _mm256_castps_pd(_mm512_cvtpd_ps(_mm512_loadu_pd((from) + 8))), 1))
+#define vec_to_doubles(to, x) \
+    (_mm512_storeu_pd(to, _mm512_cvtps_pd(_mm512_castps512_ps256(x))), \
+     _mm512_storeu_pd((to) + 8, \
+        _mm512_cvtps_pd(_mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(x), 1)))))
+#define vec_transpose(x) KERNEL(transpose)(x)
+
+/* four times, rows i and i + 8 lane by lane in turn become rows 2i and 2i + 1 */
+ATTN_INLINE void KERNEL(transpose)(__m512* x) {
+    const __m512i low = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+    const __m512i high =
+        _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+    ATTN_UNROLL
+    for (int turn = 0; turn < 2; turn++) {
+        __m512 y[16];
+        ATTN_UNROLL
+        for (int i = 0; i < 8; i++) {
+            y[2 * i] = _mm512_permutex2var_ps(x[i], low, x[i + 8]);
+            y[2 * i + 1] = _mm512_permutex2var_ps(x[i], high, x[i + 8]);
+        }
+        ATTN_UNROLL
+        for (int i = 0; i < 8; i++) {
+            x[2 * i] = _mm512_permutex2var_ps(y[i], low, y[i + 8]);
+            x[2 * i + 1] = _mm512_permutex2var_ps(y[i], high, y[i + 8]);
+        }
+    }
+}
+
 #include "kernels_impl.h"
 #undef vec
 #undef VEC_LANES
@@ -58,6 +90,8 @@
 #undef BLOCK_VECTORS
 #undef TILE_PANELS
 #undef TILE_KEYS
+#undef PRODUCT_PANELS
+#undef PRODUCT_DEPTH
 #undef KERNEL
 #undef REAL_BITS
 #undef vec_load
@@ -76,6 +110,9 @@
 #undef vec_if_less
 #undef vec_all_one
 #undef vec_power_of_two
+#undef vec_from_doubles
+#undef vec_to_doubles
+#undef vec_transpose
 
 /* ---- double ---- */
 #define REAL_BITS 64
@@ -87,6 +124,8 @@
 #define BLOCK_VECTORS 2
 #define TILE_PANELS 2
 #define TILE_KEYS 140
+#define PRODUCT_PANELS 8
+#define PRODUCT_DEPTH 256
 #define vec_load(from) _mm512_loadu_pd(from)
 #define vec_store(to, x) _mm512_storeu_pd(to, x)
 #define vec_set1(x) _mm512_set1_pd(x)
@@ -107,7 +146,29 @@
 #define vec_all_one(x) (_mm512_cmp_pd_mask(x, vec_set1((real)1), _CMP_NEQ_UQ) == 0)
 #define vec_power_of_two(rounded) \
     _mm512_castsi512_pd(_mm512_slli_epi64(_mm512_castpd_si512(rounded), 52))
-#include "transpose_x86.h"
+#define vec_from_doubles(from) _mm512_loadu_pd(from)
+#define vec_to_doubles(to, x) _mm512_storeu_pd(to, x)
+#define vec_transpose(x) KERNEL(transpose)(x)
+
+/* three times, rows i and i + 4 lane by lane in turn become rows 2i and 2i + 1 */
+ATTN_INLINE void KERNEL(transpose)(__m512d* x) {
+    const __m512i low = _mm512_setr_epi64(0, 8, 1, 9, 2, 10, 3, 11);
+    const __m512i high = _mm512_setr_epi64(4, 12, 5, 13, 6, 14, 7, 15);
+    ATTN_UNROLL
+    for (int turn = 0; turn < 3; turn++) {
+        __m512d y[8];
+        ATTN_UNROLL
+        for (int i = 0; i < 4; i++) {
+            y[2 * i] = _mm512_permutex2var_pd(x[i], low, x[i + 4]);
+            y[2 * i + 1] = _mm512_permutex2var_pd(x[i], high, x[i + 4]);
+        }
+        ATTN_UNROLL
+        for (int i = 0; i < 8; i++) {
+            x[i] = y[i];
+        }
+    }
+}
+
 #include "kernels_impl.h"
 
 #if defined(__clang__)

@@ -4,6 +4,7 @@
  *   vec, VEC_LANES                     a vector of `real`
  *   BLOCK_ROWS, BLOCK_VECTORS          the register block of `multiply`
  *   TILE_PANELS, TILE_KEYS             a tile of attention: panels of queries, and keys
+ *   PRODUCT_PANELS, PRODUCT_DEPTH      a block of the left matrix of a product: panels, depth
  *   ISA_NAME                           the set's name in the table
  *   KERNEL(name)                       the function's name for this set
  *   vec_load vec_store vec_set1 vec_add vec_sub vec_mul vec_div vec_fma(a, b, c) = a * b + c
@@ -14,9 +15,8 @@
  *   vec_power_of_two(rounded)          2^n, where `rounded` is n + ROUNDING_SHIFT: its low bits
  *                                      moved up to where an exponent has its bits
  *   vec_all_one(x)                     whether every lane is exactly 1
- *   pack_transpose(square)             of PACK_LANES vectors, in place
- * and, where packing wants other vectors than vec: PACK_LANES, pack_vec, pack_load,
- * pack_store, pack_set1, pack_add, pack_sub.
+ *   vec_from_doubles, vec_to_doubles   VEC_LANES doubles, as `real`, from or to memory
+ *   vec_transpose(x)                   x[VEC_LANES]: lane i of x[j] and lane j of x[i] change places
  *
  * Everything is static and inlined into the table's functions: no vector
  * crosses a call. */
@@ -26,19 +26,10 @@
 #define BLOCK_COLUMNS (BLOCK_VECTORS * VEC_LANES)
 #define TILE_QUERIES (TILE_PANELS * BLOCK_COLUMNS)
 
-#ifndef PACK_LANES
-#define PACK_LANES VEC_LANES
-#define pack_vec vec
-#define pack_load vec_load
-#define pack_store vec_store
-#define pack_set1 vec_set1
-#define pack_add vec_add
-#define pack_sub vec_sub
-#endif
-
 #include "elementary_impl.h"
 #include "multiply_impl.h"
 #include "attend_impl.h"
+#include "marshal_impl.h"
 #include "softmax_impl.h"
 #include "tanh_logits_impl.h"
 #include "elementwise_impl.h"
@@ -49,7 +40,6 @@ const struct REAL_NAME(attn_kernels) KERNEL(attn_kernels) = {
     BLOCK_COLUMNS,
     TILE_QUERIES,
     TILE_KEYS,
-    KERNEL(multiply),
     KERNEL(pack_query_panel),
     KERNEL(pack_key_block),
     KERNEL(pack_values),
@@ -66,4 +56,13 @@ const struct REAL_NAME(attn_kernels) KERNEL(attn_kernels) = {
     KERNEL(exponential),
     KERNEL(exponential_negative),
     KERNEL(hyperbolic_tangent),
+    VEC_LANES,
+    PRODUCT_PANELS,
+    PRODUCT_DEPTH,
+    KERNEL(multiply_panel),
+    KERNEL(multiply_narrow),
+    KERNEL(pack_columns),
+    KERNEL(pack_rows),
+    KERNEL(read_columns),
+    KERNEL(write_columns),
 };

@@ -23,6 +23,8 @@
 #define BLOCK_VECTORS 2
 #define TILE_PANELS 4
 #define TILE_KEYS 64
+#define PRODUCT_PANELS 12
+#define PRODUCT_DEPTH 256
 #define vec_load(from) vld1q_f32(from)
 #define vec_store(to, x) vst1q_f32(to, x)
 #define vec_set1(x) vdupq_n_f32(x)
@@ -41,14 +43,21 @@
 #define vec_power_of_two(rounded) \
     vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(rounded), 23))
 #define vec_all_one(x) (vminvq_u32(vceqq_f32(x, vec_set1((real)1))) == 0xFFFFFFFFu)
-#define pack_transpose(square) KERNEL(transpose)(square)
-static inline void KERNEL(transpose)(float32x4_t x[4]) {
-    float32x4x2_t even = vtrnq_f32(x[0], x[1]), odd = vtrnq_f32(x[2], x[3]);
-    x[0] = vcombine_f32(vget_low_f32(even.val[0]), vget_low_f32(odd.val[0]));
-    x[1] = vcombine_f32(vget_low_f32(even.val[1]), vget_low_f32(odd.val[1]));
-    x[2] = vcombine_f32(vget_high_f32(even.val[0]), vget_high_f32(odd.val[0]));
-    x[3] = vcombine_f32(vget_high_f32(even.val[1]), vget_high_f32(odd.val[1]));
+#define vec_from_doubles(from) \
+    vcvt_high_f32_f64(vcvt_f32_f64(vld1q_f64(from)), vld1q_f64((from) + 2))
+#define vec_to_doubles(to, x) \
+    (vst1q_f64(to, vcvt_f64_f32(vget_low_f32(x))), vst1q_f64((to) + 2, vcvt_high_f64_f32(x)))
+#define vec_transpose(x) KERNEL(transpose)(x)
+
+ATTN_INLINE void KERNEL(transpose)(float32x4_t* x) {
+    const float32x4_t low = vzip1q_f32(x[0], x[2]), high = vzip2q_f32(x[0], x[2]);
+    const float32x4_t low2 = vzip1q_f32(x[1], x[3]), high2 = vzip2q_f32(x[1], x[3]);
+    x[0] = vzip1q_f32(low, low2);
+    x[1] = vzip2q_f32(low, low2);
+    x[2] = vzip1q_f32(high, high2);
+    x[3] = vzip2q_f32(high, high2);
 }
+
 #include "kernels_impl.h"
 #undef vec
 #undef VEC_LANES
@@ -56,9 +65,10 @@ static inline void KERNEL(transpose)(float32x4_t x[4]) {
 #undef BLOCK_VECTORS
 #undef TILE_PANELS
 #undef TILE_KEYS
+#undef PRODUCT_PANELS
+#undef PRODUCT_DEPTH
 #undef KERNEL
 #undef REAL_BITS
-#undef pack_transpose
 #undef vec_load
 #undef vec_store
 #undef vec_set1
@@ -75,6 +85,9 @@ static inline void KERNEL(transpose)(float32x4_t x[4]) {
 #undef vec_if_less
 #undef vec_power_of_two
 #undef vec_all_one
+#undef vec_from_doubles
+#undef vec_to_doubles
+#undef vec_transpose
 
 /* ---- double ---- */
 #define REAL_BITS 64
@@ -86,6 +99,8 @@ static inline void KERNEL(transpose)(float32x4_t x[4]) {
 #define BLOCK_VECTORS 2
 #define TILE_PANELS 4
 #define TILE_KEYS 64
+#define PRODUCT_PANELS 12
+#define PRODUCT_DEPTH 256
 #define vec_load(from) vld1q_f64(from)
 #define vec_store(to, x) vst1q_f64(to, x)
 #define vec_set1(x) vdupq_n_f64(x)
@@ -105,12 +120,16 @@ static inline void KERNEL(transpose)(float32x4_t x[4]) {
     vreinterpretq_f64_s64(vshlq_n_s64(vreinterpretq_s64_f64(rounded), 52))
 #define vec_all_one(x) \
     (vgetq_lane_f64(x, 0) == 1.0 && vgetq_lane_f64(x, 1) == 1.0)
-#define pack_transpose(square) KERNEL(transpose)(square)
-static inline void KERNEL(transpose)(float64x2_t x[2]) {
-    float64x2_t first = vtrn1q_f64(x[0], x[1]);
-    x[1] = vtrn2q_f64(x[0], x[1]);
-    x[0] = first;
+#define vec_from_doubles(from) vld1q_f64(from)
+#define vec_to_doubles(to, x) vst1q_f64(to, x)
+#define vec_transpose(x) KERNEL(transpose)(x)
+
+ATTN_INLINE void KERNEL(transpose)(float64x2_t* x) {
+    const float64x2_t low = vzip1q_f64(x[0], x[1]);
+    x[1] = vzip2q_f64(x[0], x[1]);
+    x[0] = low;
 }
+
 #include "kernels_impl.h"
 
 #else

@@ -21,6 +21,8 @@
 #define BLOCK_VECTORS 4
 #define TILE_PANELS 4
 #define TILE_KEYS 32
+#define PRODUCT_PANELS 24
+#define PRODUCT_DEPTH 256
 #define vec_load(from) (*(from))
 #define vec_store(to, x) (*(to) = (x))
 #define vec_set1(x) ((real)(x))
@@ -37,7 +39,6 @@
 #define vec_if_less(a, b, yes, no) ((a) < (b) ? (yes) : (no))
 #define vec_all_one(x) ((x) == (real)1)
 #define vec_power_of_two(rounded) KERNEL(power_of_two)(rounded)
-#define pack_transpose(square) (void)(square)
 
 static inline real KERNEL(larger)(real a, real b) { return a > b ? a : b; }
 static inline real KERNEL(smaller)(real a, real b) { return a < b ? a : b; }
@@ -51,6 +52,10 @@ static inline real KERNEL(power_of_two)(real rounded) {
     return power;
 }
 
+#define vec_from_doubles(from) ((real)*(from))
+#define vec_to_doubles(to, x) (*(to) = (double)(x))
+#define vec_transpose(x) ((void)(x))
+
 #include "kernels_impl.h"
 #undef vec
 #undef VEC_LANES
@@ -58,6 +63,8 @@ static inline real KERNEL(power_of_two)(real rounded) {
 #undef BLOCK_VECTORS
 #undef TILE_PANELS
 #undef TILE_KEYS
+#undef PRODUCT_PANELS
+#undef PRODUCT_DEPTH
 #undef KERNEL
 #undef REAL_BITS
 #undef vec_load
@@ -76,7 +83,9 @@ static inline real KERNEL(power_of_two)(real rounded) {
 #undef vec_if_less
 #undef vec_all_one
 #undef vec_power_of_two
-#undef pack_transpose
+#undef vec_from_doubles
+#undef vec_to_doubles
+#undef vec_transpose
 
 /* ---- double ---- */
 #define REAL_BITS 64
@@ -88,6 +97,8 @@ static inline real KERNEL(power_of_two)(real rounded) {
 #define BLOCK_VECTORS 4
 #define TILE_PANELS 4
 #define TILE_KEYS 32
+#define PRODUCT_PANELS 24
+#define PRODUCT_DEPTH 256
 #define vec_load(from) (*(from))
 #define vec_store(to, x) (*(to) = (x))
 #define vec_set1(x) ((real)(x))
@@ -104,7 +115,6 @@ static inline real KERNEL(power_of_two)(real rounded) {
 #define vec_if_less(a, b, yes, no) ((a) < (b) ? (yes) : (no))
 #define vec_all_one(x) ((x) == (real)1)
 #define vec_power_of_two(rounded) KERNEL(power_of_two)(rounded)
-#define pack_transpose(square) (void)(square)
 
 static inline real KERNEL(larger)(real a, real b) { return a > b ? a : b; }
 static inline real KERNEL(smaller)(real a, real b) { return a < b ? a : b; }
@@ -133,6 +143,10 @@ static inline real KERNEL(product_less)(real a, real b, real c) {
     const real b_high = KERNEL(upper_half)(b), b_low = b - b_high;
     return a_high * b_high - c + (a_high * b_low + a_low * b_high) + a_low * b_low;
 }
+
+#define vec_from_doubles(from) (*(from))
+#define vec_to_doubles(to, x) (*(to) = (x))
+#define vec_transpose(x) ((void)(x))
 
 #include "kernels_impl.h"
 

@@ -43,80 +43,176 @@ enum { QUERY_PLACE = 0, KEY_PLACE = 1, GATE_PLACE = 2 };
 static int value_place(const struct attn_layer* layer) { return layer->config.use_gate ? 3 : 2; }
 static int output_place(const struct attn_layer* layer) { return value_place(layer) + 1; }
 
-/* out (rows x heads x dim) = x (rows x width) kernel + bias */
-static enum attn_status project(const struct attn_context* context,
-                                const struct attn_layer* layer, int place, ptrdiff_t rows,
-                                const void* x, void* out) {
+/* x kernel + bias of the projection at `place` */
+static struct attn_factor factor_of(const struct attn_layer* layer, int place,
+                                    struct attn_matrix_out out) {
     const int index = layer->config.use_bias ? 2 * place : place;
-    const struct attn_weight* kernel = &layer->weight[index];
-    const void* bias = layer->config.use_bias ? attn_layer_weight(layer, index + 1) : NULL;
-    return attn_matmul(context, layer->dtype, rows, kernel->depth, kernel->columns, x,
-                       attn_layer_packed(layer, index), bias, out);
+    const struct attn_factor factor = {
+        layer->weight[index].columns, attn_layer_packed(layer, index),
+        layer->config.use_bias ? attn_layer_weight(layer, index + 1) : NULL, out};
+    return factor;
 }
 
-static void* take_rows(const struct attn_context* context, const struct attn_layer* layer,
-                       ptrdiff_t rows, ptrdiff_t columns) {
-    return attn_workspace_take(context->workspace, (size_t)rows,
-                               (size_t)columns * attn_dtype_size(layer->dtype));
+/* A projection of an input: (rows x heads x dim), contiguous. */
+struct projection {
+    const struct attn_matrix* input;
+    ptrdiff_t rows, depth;
+    struct attn_factor factor;
+};
+
+static enum attn_status prepare(const struct attn_context* context, const struct attn_layer* layer,
+                                int place, const struct attn_matrix* input, ptrdiff_t rows,
+                                ptrdiff_t depth, struct projection* projection) {
+    struct attn_factor factor = factor_of(layer, place, attn_rows_out(NULL, 0));
+    void* made = attn_workspace_take(context->workspace, (size_t)rows,
+                                     (size_t)factor.columns * attn_dtype_size(layer->dtype));
+    factor.out = attn_rows_out(made, factor.columns);
+    const struct projection prepared = {input, rows, depth, factor};
+    *projection = prepared;
+    return made != NULL ? ATTN_OK : ATTN_NO_MEMORY;
 }
 
-/* x (count) *= sigmoid(gate) */
-static void apply_gate(const struct attn_layer* layer, ptrdiff_t count, void* x,
-                       const void* gate) {
-    if (layer->dtype == ATTN_FLOAT32) {
-        attn_kernels()->f32->sigmoid_gate(count, x, gate);
-    } else {
-        attn_kernels()->f64->sigmoid_gate(count, x, gate);
+/* The same array, even if under other dims, is the same matrix only with the same rows. */
+static int same_input(const struct projection* a, const struct projection* b) {
+    return a->rows == b->rows && a->depth == b->depth && attn_same_matrix(a->input, b->input);
+}
+
+/* What is projected from the same array is projected in one pass over it. */
+static enum attn_status project(const struct attn_context* context, const struct attn_layer* layer,
+                                int count, const struct projection* projection) {
+    int done[ATTN_PROJECTIONS] = {0};
+    for (int first = 0; first < count; first++) {
+        struct attn_factor factor[ATTN_PROJECTIONS];
+        int factors = 0;
+        for (int i = first; i < count; i++) {
+            if (!done[i] && same_input(&projection[i], &projection[first])) {
+                factor[factors++] = projection[i].factor;
+                done[i] = 1;
+            }
+        }
+        if (factors > 0) {
+            ATTN_TRY(attn_matmul_each(context, layer->dtype, projection[first].rows,
+                                      projection[first].depth, projection[first].input, factors,
+                                      factor));
+        }
     }
+    return ATTN_OK;
+}
+
+/* query, key, value and, with a gate, gate, as attn_layer_call numbers them */
+static enum attn_status project_inputs(const struct attn_context* context,
+                                       const struct attn_layer* layer,
+                                       struct attn_layer_call* call) {
+    const ptrdiff_t targets = call->batch * call->target, sources = call->batch * call->source;
+    struct projection projection[ATTN_PROJECTIONS];
+    ATTN_TRY(prepare(context, layer, QUERY_PLACE, &call->query, targets, call->query_width,
+                     &projection[ATTN_PROJECT_QUERY]));
+    ATTN_TRY(prepare(context, layer, KEY_PLACE, &call->key, sources, call->key_width,
+                     &projection[ATTN_PROJECT_KEY]));
+    ATTN_TRY(prepare(context, layer, value_place(layer), &call->value, sources, call->value_width,
+                     &projection[ATTN_PROJECT_VALUE]));
+    int count = ATTN_PROJECT_GATE;
+    if (layer->config.use_gate) {
+        ATTN_TRY(prepare(context, layer, GATE_PLACE, &call->query, targets, call->query_width,
+                         &projection[count++]));
+    }
+    for (int i = 0; i < count; i++) {
+        call->projection[i] = projection[i].factor.out.data;
+    }
+    return project(context, layer, count, projection);
+}
+
+/* ---- the gate ---- */
+
+struct gate {
+    enum attn_dtype dtype;
+    ptrdiff_t count;
+    void* x;
+    const void* gate;
+};
+
+enum { GATE_BLOCK = 1 << 14 };
+static const double GATE_OPERATIONS = 32; /* of a product, in the time of one number */
+
+static void gate_block(void* work, ptrdiff_t item, int thread) {
+    (void)thread;
+    const struct gate* gate = work;
+    const ptrdiff_t first = item * GATE_BLOCK, left = gate->count - first;
+    const ptrdiff_t count = left < GATE_BLOCK ? left : GATE_BLOCK;
+    if (gate->dtype == ATTN_FLOAT32) {
+        attn_kernels()->f32->sigmoid_gate(count, (float*)gate->x + first,
+                                          (const float*)gate->gate + first);
+    } else {
+        attn_kernels()->f64->sigmoid_gate(count, (double*)gate->x + first,
+                                          (const double*)gate->gate + first);
+    }
+}
+
+/* x (count) *= sigmoid(by) */
+static void apply_gate(const struct attn_context* context, enum attn_dtype dtype, ptrdiff_t count,
+                       void* x, const void* by) {
+    struct gate gate = {dtype, count, x, by};
+    const ptrdiff_t items = (count + GATE_BLOCK - 1) / GATE_BLOCK;
+    const int threads = attn_parallel_width(context, items, GATE_OPERATIONS * (double)count);
+    attn_parallel_run(context, threads, items, gate_block, &gate);
+}
+
+/* ---- the layer ---- */
+
+/* the attention of the projected inputs, whose rows are the call's */
+static enum attn_status describe_attention(const struct attn_context* context,
+                                           const struct attn_layer* layer,
+                                           const struct attn_layer_call* call,
+                                           struct attn_attention* attention) {
+    const struct attn_layer_config* config = &layer->config;
+    const ptrdiff_t N = config->num_heads, G = config->num_key_value_heads;
+    const ptrdiff_t K = config->key_dim, V = config->value_dim;
+    const ptrdiff_t T = call->target, S = call->source;
+    const struct attn_attention described = {
+        .dtype = layer->dtype,
+        .batch = call->batch, .heads = N, .key_heads = G,
+        .target = T, .source = S, .key_dim = K, .value_dim = V,
+        .query = call->projection[ATTN_PROJECT_QUERY],
+        .key = call->projection[ATTN_PROJECT_KEY],
+        .value = call->projection[ATTN_PROJECT_VALUE],
+        .score = ATTN_SCORE_DOT, .scale = 1 / sqrt((double)K),
+        .mask = call->mask, .dead_row = call->dead_row, .keep_row = call->keep_row,
+        .dropout = {call->training ? config->dropout : 0, layer->key, layer->calls},
+        .scores = call->scores,
+    };
+    *attention = described;
+    ATTN_TRY(attn_layer_strides(context, call, &call->query_rows, T, N * K, K,
+                                &attention->query_strides));
+    ATTN_TRY(attn_layer_strides(context, call, &call->key_rows, S, G * K, K,
+                                &attention->key_strides));
+    ATTN_TRY(attn_layer_strides(context, call, &call->key_rows, S, G * V, V,
+                                &attention->value_strides));
+    return attn_layer_strides(context, call, &call->query_rows, T, N * V, V,
+                              &attention->output_strides);
 }
 
 enum attn_status attn_projected_forward(const struct attn_context* context,
                                         const struct attn_layer* layer,
                                         struct attn_layer_call* call) {
-    const struct attn_layer_config* config = &layer->config;
-    const ptrdiff_t N = config->num_heads, G = config->num_key_value_heads;
-    const ptrdiff_t K = config->key_dim, V = config->value_dim;
-    const ptrdiff_t T = call->target, S = call->source;
-    const ptrdiff_t query_rows = call->batch * T, key_rows = call->batch * S;
-    void* query = take_rows(context, layer, query_rows, N * K);
-    void* key = take_rows(context, layer, key_rows, G * K);
-    void* value = take_rows(context, layer, key_rows, G * V);
-    void* gate = config->use_gate ? take_rows(context, layer, query_rows, N * V) : NULL;
-    void* attended = take_rows(context, layer, query_rows, N * V);
-    if (query == NULL || key == NULL || value == NULL || attended == NULL ||
-        (config->use_gate && gate == NULL)) {
+    const ptrdiff_t rows = call->batch * call->target;
+    const ptrdiff_t width = layer->config.num_heads * layer->config.value_dim;
+    ATTN_TRY(project_inputs(context, layer, call));
+    struct attn_attention attention;
+    ATTN_TRY(describe_attention(context, layer, call, &attention));
+    attention.output = attn_workspace_take(context->workspace, (size_t)rows,
+                                           (size_t)width * attn_dtype_size(layer->dtype));
+    if (attention.output == NULL) {
         return ATTN_NO_MEMORY;
     }
-    ATTN_TRY(project(context, layer, QUERY_PLACE, query_rows, call->query, query));
-    ATTN_TRY(project(context, layer, KEY_PLACE, key_rows, call->key, key));
-    ATTN_TRY(project(context, layer, value_place(layer), key_rows, call->value, value));
-    if (config->use_gate) {
-        ATTN_TRY(project(context, layer, GATE_PLACE, query_rows, call->query, gate));
-    }
-
-    struct attn_attention attention = {
-        .dtype = layer->dtype,
-        .batch = call->batch, .heads = N, .key_heads = G,
-        .target = T, .source = S, .key_dim = K, .value_dim = V,
-        .query = query, .query_strides = attn_strides(T * N * K, K, N * K),
-        .key = key, .key_strides = attn_strides(S * G * K, K, G * K),
-        .value = value, .value_strides = attn_strides(S * G * V, V, G * V),
-        .score = ATTN_SCORE_DOT, .scale = 1 / sqrt((double)K),
-        .mask = call->mask, .dead_row = call->dead_row, .keep_row = call->keep_row,
-        .dropout = {call->training ? config->dropout : 0, layer->key, layer->calls},
-        .output = attended, .output_strides = attn_strides(T * N * V, V, N * V),
-        .scores = call->scores,
-    };
     ATTN_TRY(call->reference ? attn_attention_reference(context, &attention)
                              : attn_attention(context, &attention));
-    if (config->use_gate) {
-        apply_gate(layer, query_rows * N * V, attended, gate);
+    if (layer->config.use_gate) {
+        apply_gate(context, layer->dtype, rows * width, attention.output,
+                   call->projection[ATTN_PROJECT_GATE]);
     }
-    call->projection[ATTN_PROJECT_QUERY] = query;
-    call->projection[ATTN_PROJECT_KEY] = key;
-    call->projection[ATTN_PROJECT_VALUE] = value;
-    call->projection[ATTN_PROJECT_GATE] = gate;
-    return project(context, layer, output_place(layer), query_rows, attended, call->output);
+    const struct attn_matrix attended = attn_rows(attention.output, width);
+    const struct attn_factor factor = factor_of(layer, output_place(layer), call->output);
+    return attn_matmul_each(context, layer->dtype, rows, width, &attended, 1, &factor);
 }
 
 int attn_projected_accepts(const struct attn_layer* layer, ptrdiff_t query, ptrdiff_t key,

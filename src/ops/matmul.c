@@ -1,10 +1,18 @@
 #include "matmul.h"
 
+#include <string.h>
+
 #include "kernels.h"
 
-/* A block of x is ROW_PANELS register panels of DEPTH_BLOCK deep: it stays in
- * the second-level cache while all panels of the weights pass by. */
-enum { ROW_PANELS = 8, DEPTH_BLOCK = 384 };
+/* Operations of an item, at most, where its columns can be divided: a slice of work
+ * ends only between items. Columns are not divided below SHARED_COLUMNS, as every
+ * item packs its rows anew. */
+static const double ITEM_OPERATIONS = 1.6e8;
+enum { SHARED_COLUMNS = 256, ITEMS_PER_THREAD = 4, FEWEST_PANELS = 4 };
+
+static ptrdiff_t smaller(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
+static ptrdiff_t larger(ptrdiff_t a, ptrdiff_t b) { return a > b ? a : b; }
+static ptrdiff_t divide_up(ptrdiff_t a, ptrdiff_t b) { return (a + b - 1) / b; }
 
 #define REAL_BITS 32
 #include "real.h"
@@ -19,10 +27,10 @@ enum { ROW_PANELS = 8, DEPTH_BLOCK = 384 };
 #include "matmul_real.h"
 
 size_t attn_matmul_packed_size(enum attn_dtype dtype, ptrdiff_t depth, ptrdiff_t columns) {
-    ptrdiff_t width = dtype == ATTN_FLOAT32 ? attn_kernels()->f32->block_columns
-                                            : attn_kernels()->f64->block_columns;
-    size_t panels = (size_t)((columns + width - 1) / width);
-    return panels * (size_t)width * (size_t)depth * attn_dtype_size(dtype);
+    const ptrdiff_t narrow = dtype == ATTN_FLOAT32 ? attn_kernels()->f32->narrow_columns
+                                                   : attn_kernels()->f64->narrow_columns;
+    return (size_t)divide_up(columns, narrow) * (size_t)narrow * (size_t)depth *
+           attn_dtype_size(dtype);
 }
 
 void attn_matmul_pack(enum attn_dtype dtype, ptrdiff_t depth, ptrdiff_t columns,
@@ -34,10 +42,17 @@ void attn_matmul_pack(enum attn_dtype dtype, ptrdiff_t depth, ptrdiff_t columns,
     }
 }
 
+enum attn_status attn_matmul_each(const struct attn_context* context, enum attn_dtype dtype,
+                                  ptrdiff_t rows, ptrdiff_t depth, const struct attn_matrix* x,
+                                  int count, const struct attn_factor* factor) {
+    return dtype == ATTN_FLOAT32 ? matmul_f32(context, rows, depth, x, count, factor)
+                                 : matmul_f64(context, rows, depth, x, count, factor);
+}
+
 enum attn_status attn_matmul(const struct attn_context* context, enum attn_dtype dtype,
                              ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t columns, const void* x,
                              const void* packed, const void* bias, void* out) {
-    return dtype == ATTN_FLOAT32
-               ? matmul_f32(context, rows, depth, columns, x, packed, bias, out)
-               : matmul_f64(context, rows, depth, columns, x, packed, bias, out);
+    const struct attn_matrix left = attn_rows(x, depth);
+    const struct attn_factor factor = {columns, packed, bias, attn_rows_out(out, columns)};
+    return attn_matmul_each(context, dtype, rows, depth, &left, 1, &factor);
 }

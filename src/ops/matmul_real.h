@@ -1,15 +1,25 @@
-/* attn_matmul in one precision; see matmul.h. Included by matmul.c. */
+/* attn_matmul_each in one precision; see matmul.h. Included by matmul.c.
+ *
+ * A packed right-hand side is panels of block_columns columns, each (depth x
+ * block_columns) and contiguous; what is left over is in narrow panels of one
+ * vector, the last one filled up with zeros. An item of work is a block of rows
+ * times some of the panels of all factors. */
 
-/* packed right-hand side: panels of block_columns columns, each (depth x
- * block_columns) and contiguous, the last one filled up with zeros */
+/* how wide the panel is that starts at `column` */
+static ptrdiff_t REAL_NAME(panel_width)(ptrdiff_t columns, ptrdiff_t column) {
+    const ptrdiff_t width = REAL_KERNELS->block_columns, narrow = REAL_KERNELS->narrow_columns;
+    /* a last panel that would be filled with less than a vector is a whole one */
+    return columns - column > width - narrow ? width : narrow;
+}
+
 static void REAL_NAME(pack)(ptrdiff_t depth, ptrdiff_t columns, const real* matrix, real* packed) {
-    const ptrdiff_t width = REAL_KERNELS->block_columns;
-    for (ptrdiff_t first = 0; first < columns; first += width) {
-        ptrdiff_t present = columns - first < width ? columns - first : width;
+    for (ptrdiff_t first = 0, width; first < columns; first += width) {
+        width = REAL_NAME(panel_width)(columns, first);
+        const ptrdiff_t present = smaller(columns - first, width);
         for (ptrdiff_t d = 0; d < depth; d++) {
-            const real* from = matrix + d * columns + first;
-            for (ptrdiff_t column = 0; column < width; column++) {
-                packed[column] = column < present ? from[column] : 0;
+            memcpy(packed, matrix + d * columns + first, (size_t)present * sizeof(real));
+            for (ptrdiff_t column = present; column < width; column++) {
+                packed[column] = 0;
             }
             packed += width;
         }
@@ -17,103 +27,221 @@ static void REAL_NAME(pack)(ptrdiff_t depth, ptrdiff_t columns, const real* matr
 }
 
 struct REAL_NAME(product) {
-    ptrdiff_t rows, depth, columns;
-    const real* x;
-    const real* packed;
-    const real* bias;
-    real* out;
-    real* scratch; /* per thread: a block of x, then one register block of out */
-    ptrdiff_t scratch_stride;
+    ptrdiff_t rows, depth;
+    struct attn_matrix x;
+    const struct attn_factor* factor;
+    int factors;
+    /* panels that precede those of each factor; the last number is that of all */
+    ptrdiff_t panels_before[ATTN_MOST_FACTORS + 1];
+    const real* last_bias[ATTN_MOST_FACTORS]; /* of the last panel, filled up */
+    ptrdiff_t row_panels, row_blocks, shares; /* items are row_blocks x shares */
+    ptrdiff_t depth_blocks, most_depth;
+    ptrdiff_t a_panel; /* from one packed panel of rows to the next */
+    /* per thread: a packed block of rows, then results that cannot be computed in
+     * their place, panel by panel: (rows of the block x block_columns) each */
+    real* scratch;
+    ptrdiff_t scratch_stride, waiting_offset, waiting_stride;
 };
 
-/* panels of block_rows rows: (depth x block_rows) each, as the kernel reads A */
-static void REAL_NAME(pack_rows)(ptrdiff_t rows, ptrdiff_t depth, const real* x, ptrdiff_t x_row,
-                                 real* panels) {
-    const ptrdiff_t height = REAL_KERNELS->block_rows;
-    for (ptrdiff_t first = 0; first < rows; first += height) {
-        ptrdiff_t present = rows - first < height ? rows - first : height;
-        for (ptrdiff_t row = 0; row < present; row++) {
-            const real* from = x + (first + row) * x_row;
-            for (ptrdiff_t d = 0; d < depth; d++) {
-                panels[d * height + row] = from[d];
-            }
-        }
-        panels += depth * height;
+/* A panel of a right-hand side. */
+struct REAL_NAME(panel) {
+    const struct attn_factor* factor;
+    ptrdiff_t column, width, present;
+    const real *packed, *bias;
+};
+
+static struct REAL_NAME(panel) REAL_NAME(find_panel)(const struct REAL_NAME(product) * product,
+                                                     ptrdiff_t number) {
+    int f = 0;
+    while (number >= product->panels_before[f + 1]) {
+        f++;
     }
+    struct REAL_NAME(panel) panel = {.factor = &product->factor[f]};
+    const ptrdiff_t columns = panel.factor->columns, full = REAL_KERNELS->block_columns;
+    const ptrdiff_t within = number - product->panels_before[f];
+    const ptrdiff_t fulls = (columns + REAL_KERNELS->narrow_columns - 1) / full;
+    panel.column = smaller(within, fulls) * full +
+                   larger(within - fulls, 0) * REAL_KERNELS->narrow_columns;
+    panel.width = REAL_NAME(panel_width)(columns, panel.column);
+    panel.present = smaller(columns - panel.column, panel.width);
+    panel.packed = (const real*)panel.factor->packed + panel.column * product->depth;
+    panel.bias = panel.factor->bias == NULL ? NULL
+                 : panel.present < panel.width
+                     ? product->last_bias[f]
+                     : (const real*)panel.factor->bias + panel.column;
+    return panel;
 }
 
-static void REAL_NAME(add_bias)(ptrdiff_t rows, ptrdiff_t columns, const real* bias, real* out,
-                                ptrdiff_t out_row) {
-    for (ptrdiff_t row = 0; row < rows; row++) {
-        for (ptrdiff_t column = 0; column < columns; column++) {
-            out[row * out_row + column] += bias[column];
-        }
-    }
-}
+/* the block of rows that an item works on, and a part of the depth */
+struct REAL_NAME(block) {
+    ptrdiff_t first_row, rows;
+    ptrdiff_t first_depth, depth;
+    real *packed, *waiting;
+};
 
-/* One register block of the result. The kernel always writes whole panels, so
- * the last columns pass through `edge`. */
-static void REAL_NAME(block)(const struct REAL_NAME(product) * product, ptrdiff_t row,
-                             ptrdiff_t rows, ptrdiff_t column, ptrdiff_t d, ptrdiff_t depth,
-                             const real* left, real* edge) {
-    const ptrdiff_t width = REAL_KERNELS->block_columns, height = REAL_KERNELS->block_rows;
-    const ptrdiff_t present =
-        product->columns - column < width ? product->columns - column : width;
-    const real* right = product->packed + column * product->depth + d * width;
-    real* out = product->out + row * product->columns + column;
-    if (present == width) {
-        REAL_KERNELS->multiply(rows, depth, left, height, right, width, out, product->columns,
-                               d > 0);
+static void REAL_NAME(pack_block)(const struct REAL_NAME(product) * product,
+                                  const struct REAL_NAME(block) * block) {
+    const struct attn_matrix* x = &product->x;
+    if (x->layout == ATTN_COLUMNS) {
+        REAL_KERNELS->pack_columns(block->rows, product->rows - block->first_row, block->depth,
+                                   (const double*)x->data + block->first_depth * x->step +
+                                       block->first_row,
+                                   x->step, block->packed, product->a_panel);
     } else {
-        REAL_KERNELS->multiply(rows, depth, left, height, right, width, edge, width, 0);
-        for (ptrdiff_t i = 0; i < rows; i++) {
-            for (ptrdiff_t j = 0; j < present; j++) {
-                real* to = out + i * product->columns + j;
-                *to = edge[i * width + j] + (d > 0 ? *to : 0);
-            }
-        }
-    }
-    if (product->bias != NULL && d + depth == product->depth) {
-        REAL_NAME(add_bias)(rows, present, product->bias + column, out, product->columns);
+        REAL_KERNELS->pack_rows(block->rows, block->depth,
+                                (const real*)x->data + block->first_row * x->step +
+                                    block->first_depth,
+                                x->step, block->packed, product->a_panel);
     }
 }
 
-static void REAL_NAME(block_of_rows)(void* work, ptrdiff_t item, int thread) {
+/* from the panel's place in `waiting` to where it belongs */
+static void REAL_NAME(deliver)(const struct REAL_NAME(block) * block,
+                               const struct REAL_NAME(panel) * panel, const real* from) {
+    const struct attn_matrix_out* out = &panel->factor->out;
+    if (out->layout == ATTN_COLUMNS) {
+        REAL_NAME(attn_write_columns)(block->rows, panel->present, from, panel->width, out,
+                                      block->first_row, panel->column);
+        return;
+    }
+    real* to = (real*)out->data + block->first_row * out->step + panel->column;
+    for (ptrdiff_t row = 0; row < block->rows; row++) {
+        memcpy(to, from, (size_t)panel->present * sizeof(real));
+        to += out->step;
+        from += panel->width;
+    }
+}
+
+static void REAL_NAME(multiply_by_panel)(const struct REAL_NAME(product) * product,
+                                         const struct REAL_NAME(block) * block,
+                                         const struct REAL_NAME(panel) * panel, real* waiting) {
+    const struct attn_matrix_out* out = &panel->factor->out;
+    const int in_place = out->layout == ATTN_ROWS && panel->present == panel->width;
+    real* c = in_place ? (real*)out->data + block->first_row * out->step + panel->column : waiting;
+    const ptrdiff_t c_row = in_place ? out->step : panel->width;
+    const int is_first = block->first_depth == 0;
+    const real* addend = is_first ? panel->bias : c;
+    const real* b = panel->packed + block->first_depth * panel->width;
+    (panel->width == REAL_KERNELS->block_columns ? REAL_KERNELS->multiply_panel
+                                                 : REAL_KERNELS->multiply_narrow)(
+        block->rows, block->depth, block->packed, product->a_panel, b, addend,
+        is_first ? 0 : c_row, c, c_row);
+    if (!in_place && block->first_depth + block->depth == product->depth) {
+        REAL_NAME(deliver)(block, panel, c);
+    }
+}
+
+static void REAL_NAME(multiply_item)(void* work, ptrdiff_t item, int thread) {
     const struct REAL_NAME(product)* product = work;
-    const ptrdiff_t width = REAL_KERNELS->block_columns, height = REAL_KERNELS->block_rows;
-    const ptrdiff_t first_row = item * ROW_PANELS * height;
-    const ptrdiff_t left_rows = product->rows - first_row;
-    const ptrdiff_t rows = left_rows < ROW_PANELS * height ? left_rows : ROW_PANELS * height;
-    real* panels = product->scratch + thread * product->scratch_stride;
-    real* edge = panels + ROW_PANELS * height * DEPTH_BLOCK;
-    for (ptrdiff_t d = 0; d < product->depth; d += DEPTH_BLOCK) {
-        ptrdiff_t depth = product->depth - d < DEPTH_BLOCK ? product->depth - d : DEPTH_BLOCK;
-        REAL_NAME(pack_rows)(rows, depth, product->x + first_row * product->depth + d,
-                             product->depth, panels);
-        for (ptrdiff_t column = 0; column < product->columns; column += width) {
-            for (ptrdiff_t row = 0; row < rows; row += height) {
-                ptrdiff_t present = rows - row < height ? rows - row : height;
-                REAL_NAME(block)(product, first_row + row, present, column, d, depth,
-                                 panels + row * depth, edge);
-            }
+    const ptrdiff_t height = REAL_KERNELS->block_rows;
+    const ptrdiff_t row_block = item / product->shares, share = item % product->shares;
+    const ptrdiff_t all = product->panels_before[product->factors];
+    const ptrdiff_t first_panel = all * share / product->shares;
+    const ptrdiff_t end_panel = all * (share + 1) / product->shares;
+    const ptrdiff_t first_row = product->row_panels * row_block / product->row_blocks * height;
+    const ptrdiff_t end_row =
+        product->row_panels * (row_block + 1) / product->row_blocks * height;
+    real* scratch = product->scratch + thread * product->scratch_stride;
+    struct REAL_NAME(block) block = {
+        .first_row = first_row, .rows = smaller(end_row, product->rows) - first_row,
+        .packed = scratch, .waiting = scratch + product->waiting_offset,
+    };
+    for (ptrdiff_t part = 0; part < product->depth_blocks; part++) {
+        block.first_depth = product->depth * part / product->depth_blocks;
+        block.depth = product->depth * (part + 1) / product->depth_blocks - block.first_depth;
+        REAL_NAME(pack_block)(product, &block);
+        for (ptrdiff_t number = first_panel; number < end_panel; number++) {
+            const struct REAL_NAME(panel) panel = REAL_NAME(find_panel)(product, number);
+            REAL_NAME(multiply_by_panel)(
+                product, &block, &panel,
+                block.waiting + (number - first_panel) * product->waiting_stride);
         }
     }
+}
+
+/* How the work is divided: nothing that a row's sums depend on. */
+static void REAL_NAME(divide)(struct REAL_NAME(product) * product, int threads,
+                              double operations) {
+    const ptrdiff_t panels = product->panels_before[product->factors];
+    const ptrdiff_t height = REAL_KERNELS->block_rows;
+    const ptrdiff_t wanted = threads > 1 ? threads * ITEMS_PER_THREAD : 1;
+    product->row_panels = divide_up(product->rows, height);
+    product->row_blocks = larger(divide_up(product->row_panels, REAL_KERNELS->product_panels),
+                                 smaller(wanted, divide_up(product->row_panels, FEWEST_PANELS)));
+    const ptrdiff_t least = divide_up(SHARED_COLUMNS, REAL_KERNELS->block_columns);
+    const double slices = operations / ITEM_OPERATIONS / (double)product->row_blocks;
+    ptrdiff_t shares = slices > 1 ? (ptrdiff_t)smaller((ptrdiff_t)slices, panels) : 1;
+    shares = smaller(shares, divide_up(panels, least));
+    if (product->row_blocks < threads) {
+        /* few rows: threads share the columns instead */
+        shares = larger(shares, smaller(divide_up(wanted, product->row_blocks), panels));
+    }
+    product->shares = shares;
+    product->depth_blocks = divide_up(product->depth, REAL_KERNELS->product_depth);
+    product->most_depth = divide_up(product->depth, product->depth_blocks);
+    product->a_panel = product->most_depth * height + REAL_KERNELS->narrow_columns;
+}
+
+static enum attn_status REAL_NAME(take_scratch)(const struct attn_context* context,
+                                                struct REAL_NAME(product) * product,
+                                                int threads) {
+    const ptrdiff_t panels = product->panels_before[product->factors];
+    const ptrdiff_t block_panels = divide_up(product->row_panels, product->row_blocks);
+    const ptrdiff_t rows = block_panels * REAL_KERNELS->block_rows;
+    const ptrdiff_t waiting = rows * REAL_KERNELS->block_columns;
+    const ptrdiff_t panels_of_item = divide_up(panels, product->shares);
+    /* sums of a depth that is done in parts wait for the last part */
+    product->waiting_stride = product->depth_blocks > 1 ? waiting : 0;
+    product->waiting_offset = block_panels * product->a_panel;
+    product->scratch_stride = product->waiting_offset + waiting +
+                              (panels_of_item - 1) * product->waiting_stride;
+    product->scratch = attn_workspace_take(
+        context->workspace, (size_t)(threads * product->scratch_stride), sizeof(real));
+    return product->scratch != NULL ? ATTN_OK : ATTN_NO_MEMORY;
+}
+
+/* a copy of the end of a bias that does not fill its panel */
+static enum attn_status REAL_NAME(fill_bias)(const struct attn_context* context,
+                                             struct REAL_NAME(product) * product, int f) {
+    const struct attn_factor* factor = &product->factor[f];
+    const ptrdiff_t last = product->panels_before[f + 1] - 1;
+    const struct REAL_NAME(panel) panel = REAL_NAME(find_panel)(product, last);
+    if (factor->bias == NULL || panel.present == panel.width) {
+        return ATTN_OK;
+    }
+    real* filled = attn_workspace_take(context->workspace, (size_t)panel.width, sizeof(real));
+    if (filled == NULL) {
+        return ATTN_NO_MEMORY;
+    }
+    for (ptrdiff_t i = 0; i < panel.width; i++) {
+        filled[i] = i < panel.present ? ((const real*)factor->bias)[panel.column + i] : 0;
+    }
+    product->last_bias[f] = filled;
+    return ATTN_OK;
 }
 
 static enum attn_status REAL_NAME(matmul)(const struct attn_context* context, ptrdiff_t rows,
-                                          ptrdiff_t depth, ptrdiff_t columns, const real* x,
-                                          const real* packed, const real* bias, real* out) {
-    const ptrdiff_t height = REAL_KERNELS->block_rows, width = REAL_KERNELS->block_columns;
-    const ptrdiff_t items = (rows + ROW_PANELS * height - 1) / (ROW_PANELS * height);
-    const int threads =
-        attn_parallel_width(context, items, 2.0 * (double)rows * (double)depth * (double)columns);
-    struct REAL_NAME(product) product = {rows, depth, columns, x, packed, bias, out, NULL, 0};
-    product.scratch_stride = ROW_PANELS * height * DEPTH_BLOCK + height * width;
-    product.scratch = attn_workspace_take(
-        context->workspace, (size_t)(threads * product.scratch_stride), sizeof(real));
-    if (product.scratch == NULL) {
-        return ATTN_NO_MEMORY;
+                                          ptrdiff_t depth, const struct attn_matrix* x, int count,
+                                          const struct attn_factor* factor) {
+    const ptrdiff_t narrow = REAL_KERNELS->narrow_columns;
+    const ptrdiff_t full = REAL_KERNELS->block_columns, vectors = full / narrow;
+    struct REAL_NAME(product) product = {
+        .rows = rows, .depth = depth, .x = *x, .factor = factor, .factors = count};
+    double columns = 0;
+    for (int f = 0; f < count; f++) {
+        const ptrdiff_t in_vectors = divide_up(factor[f].columns, narrow);
+        product.panels_before[f + 1] =
+            product.panels_before[f] + in_vectors / vectors + in_vectors % vectors;
+        ATTN_TRY(REAL_NAME(fill_bias)(context, &product, f));
+        columns += (double)factor[f].columns;
     }
-    attn_parallel_run(context, threads, items, REAL_NAME(block_of_rows), &product);
+    const double operations = 2.0 * (double)rows * (double)depth * columns;
+    const int threads = attn_parallel_width(
+        context, divide_up(rows, REAL_KERNELS->block_rows) * product.panels_before[count],
+        operations);
+    REAL_NAME(divide)(&product, threads, operations);
+    ATTN_TRY(REAL_NAME(take_scratch)(context, &product, threads));
+    attn_parallel_run(context, threads, product.row_blocks * product.shares,
+                      REAL_NAME(multiply_item), &product);
     return ATTN_OK;
 }

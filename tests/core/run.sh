@@ -29,7 +29,7 @@ count() { # the last "N passed, N failed" of a log
 compile() {
     local name=$1 compiler=$2 test
     shift 2
-    for test in random threads kernels state attention; do
+    for test in random threads kernels matmul state attention; do
         if ! "$compiler" -std=gnu11 "${warnings[@]}" "$@" "${includes[@]}" "${sources[@]}" \
             "$here/test_$test.c" -lm -o "$work/$name-$test" >"$work/compile.log" 2>&1; then
             cat "$work/compile.log"
@@ -44,10 +44,12 @@ compile() {
 
 run() { # run NAME RUNNER PROBLEMS
     local test
-    for test in random threads kernels state attention; do
+    for test in random threads kernels matmul state attention; do
         echo "== $1: $test"
         if [ "$test" = attention ]; then
             $2 "$work/$1-$test" "$3" >"$work/log" 2>&1
+        elif [ "$test" = matmul ]; then
+            $2 "$work/$1-$test" $(($3 / 5)) >"$work/log" 2>&1
         else
             $2 "$work/$1-$test" >"$work/log" 2>&1
         fi

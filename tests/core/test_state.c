@@ -150,8 +150,11 @@ static void calls_count_at_the_end(void) {
     const float x[12] = {1, 2, 3, 4, 5, 6, 6, 5, 4, 3, 2, 1};
     float output[12];
     struct attn_layer_call call = {.batch = 1, .target = 2, .source = 2, .query_width = 6,
-                                   .key_width = 6, .value_width = 6, .query = x, .key = x,
-                                   .value = x, .training = 1, .output = output};
+                                   .key_width = 6, .value_width = 6,
+                                   .query = attn_rows(x, 6), .key = attn_rows(x, 6),
+                                   .value = attn_rows(x, 6), .query_rows = attn_strides(2, 0, 1),
+                                   .key_rows = attn_strides(2, 0, 1), .training = 1,
+                                   .output = attn_rows_out(output, 6)};
     struct attn_workspace workspace = {0};
     struct attn_context context = {&workspace, 1, NULL, NULL};
     CHECK(attn_layer_forward(&context, layer, &call) == ATTN_OK, "forward");
