@@ -55,32 +55,32 @@ static void KERNEL(pack_key_block)(ptrdiff_t depth, const real* const* row, real
 }
 
 /* Block b, (block_keys x R) numbers from b * block_keys * R on, holds dims b R to
- * b R + R - 1 of every key. Returns whether some number is NaN or infinite:
- * x - x is 0 but for those. */
+ * b R + R - 1 of every key. A row is read from end to end: the next one may lie in
+ * the same cache set. What a copy of whole vectors writes behind its R numbers is
+ * the next key's place, which is filled later; the last key of a block has none.
+ * Returns whether some number is NaN or infinite: x - x is 0 but for those. */
 static int KERNEL(pack_values)(ptrdiff_t keys, ptrdiff_t dims, const real* const* row, real* to,
                                ptrdiff_t block_keys) {
     enum { PIECES = (BLOCK_ROWS + VEC_LANES - 1) / VEC_LANES };
     vec trace = vec_set1((real)0);
     real rest = 0;
-    for (ptrdiff_t first = 0; first < dims; first += BLOCK_ROWS) {
-        real* block = to + first * block_keys;
-        if (first + PIECES * VEC_LANES <= dims) {
-            for (ptrdiff_t j = 0; j < keys; j++) {
-                ATTN_UNROLL
-                for (int piece = 0; piece < PIECES; piece++) {
-                    vec x = vec_load(row[j] + first + piece * VEC_LANES);
-                    vec_store(block + j * BLOCK_ROWS + piece * VEC_LANES, x);
-                    trace = vec_add(trace, vec_sub(x, x));
-                }
+    for (ptrdiff_t j = 0; j < keys; j++) {
+        ptrdiff_t first = 0;
+        for (; j + 1 < block_keys && first + PIECES * VEC_LANES <= dims; first += BLOCK_ROWS) {
+            real* place = to + first * block_keys + j * BLOCK_ROWS;
+            ATTN_UNROLL
+            for (int piece = 0; piece < PIECES; piece++) {
+                vec x = vec_load(row[j] + first + piece * VEC_LANES);
+                vec_store(place + piece * VEC_LANES, x);
+                trace = vec_add(trace, vec_sub(x, x));
             }
-        } else {
+        }
+        for (; first < dims; first += BLOCK_ROWS) {
             const ptrdiff_t present = dims - first < BLOCK_ROWS ? dims - first : BLOCK_ROWS;
-            for (ptrdiff_t j = 0; j < keys; j++) {
-                for (ptrdiff_t i = 0; i < present; i++) {
-                    const real x = row[j][first + i];
-                    block[j * BLOCK_ROWS + i] = x;
-                    rest += x - x;
-                }
+            for (ptrdiff_t i = 0; i < present; i++) {
+                const real x = row[j][first + i];
+                to[first * block_keys + j * BLOCK_ROWS + i] = x;
+                rest += x - x;
             }
         }
     }
