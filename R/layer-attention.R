@@ -106,7 +106,9 @@ call_scores <- function(self, inputs, mask, training, return_attention_scores, u
     known <- setdiff(names(formals(sys.function())), c("self", "..."))
     check_no_unknown(as.list(substitute(list(...)))[-1L], known, self$label)
   }
-  check_given(missing(inputs), self$label, "inputs", "a list of arrays: query, value[, key]")
+  if (missing(inputs)) {
+    check_given(TRUE, self$label, "inputs", "a list of arrays: query, value[, key]")
+  }
   result <- .Call(
     ffi_scores_call, self$handle, inputs, mask, return_attention_scores, training,
     use_causal_mask, session_settings$flash_attention

@@ -228,10 +228,12 @@ call_heads <- function(self, query, value, key, query_mask, value_mask, key_mask
     known <- setdiff(names(formals(sys.function())), c("self", "..."))
     check_no_unknown(as.list(substitute(list(...)))[-1L], known, self$label)
   }
-  check_given(missing(query), self$label, "query", "an array")
-  check_given(missing(value), self$label, "value",
-    "given (for self-attention, give the query a second time)"
-  )
+  if (missing(query) || missing(value)) {
+    check_given(missing(query), self$label, "query", "an array")
+    check_given(missing(value), self$label, "value",
+      "given (for self-attention, give the query a second time)"
+    )
+  }
   result <- .Call(
     ffi_heads_call, self$handle, query, value, key, query_mask, value_mask, key_mask,
     attention_mask, return_attention_scores, training, use_causal_mask,

@@ -61,9 +61,11 @@ op_dot_product_attention <- function(query, key, value, bias = NULL, mask = NULL
   if (...length()) {
     check_no_dots(owner, ...)
   }
-  check_given(missing(query), owner, "query", "an array of shape (B, T, N, H)")
-  check_given(missing(key), owner, "key", "an array of shape (B, S, G, H)")
-  check_given(missing(value), owner, "value", "an array of shape (B, S, G, V)")
+  if (missing(query) || missing(key) || missing(value)) {
+    check_given(missing(query), owner, "query", "an array of shape (B, T, N, H)")
+    check_given(missing(key), owner, "key", "an array of shape (B, S, G, H)")
+    check_given(missing(value), owner, "value", "an array of shape (B, S, G, V)")
+  }
   if (is.null(bias) && is.null(scale) && is.null(attn_logits_soft_cap)) {
     result <- .Call(
       ffi_op_call, query, key, value, mask, is_causal, flash_attention, dtype_state$floatx,

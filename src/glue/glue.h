@@ -69,11 +69,12 @@ struct glue_symbols {
 };
 extern struct glue_symbols glue_symbols;
 
-/* ---- plain arguments: those that calls need R's help to understand are not ---- */
+/* ---- plain arguments ---- */
 
 /* number of dims of an array of numbers without a class; 0: x is none, or empty */
 int glue_plain_rank(SEXP x);
-/* the same for a mask, which may be a vector, and has no missing values; sets its dims */
+/* the same for a mask, which may be a vector and has no missing values; sets its dims,
+ * at most ATTN_MAX_RANK */
 int glue_plain_mask(SEXP x, int* dim);
 /* 0 or 1; -1: x is not TRUE or FALSE */
 int glue_plain_flag(SEXP x);

@@ -4,6 +4,7 @@
 
 #include "glue.h"
 #include "marshal.h"
+#include "plan.h"
 
 static const char* string_of(SEXP x, const char* what) {
     if (TYPEOF(x) != STRSXP || Rf_xlength(x) != 1) {
@@ -199,12 +200,13 @@ SEXP ffi_layer_set_weights(SEXP handle, SEXP weights) {
 
 SEXP ffi_layer_info(SEXP handle) {
     struct attn_layer* layer = glue_layer(handle);
-    const char* names[] = {"kind", "dtype", "built", "calls", ""};
+    const char* names[] = {"kind", "dtype", "built", "calls", "plans", ""};
     SEXP info = PROTECT(Rf_mkNamed(VECSXP, names));
     SET_VECTOR_ELT(info, 0, Rf_mkString(layer->kind->name));
     SET_VECTOR_ELT(info, 1, Rf_mkString(layer->dtype == ATTN_FLOAT32 ? "float32" : "float64"));
     SET_VECTOR_ELT(info, 2, Rf_ScalarLogical(layer->built));
     SET_VECTOR_ELT(info, 3, Rf_ScalarReal((double)layer->calls));
+    SET_VECTOR_ELT(info, 4, Rf_ScalarInteger(glue_plan_count(handle)));
     UNPROTECT(1);
     return info;
 }

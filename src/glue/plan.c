@@ -115,7 +115,7 @@ SEXP ffi_layer_forward(SEXP handle, SEXP inputs, SEXP order, SEXP n_attention, S
 /* ---- remembered plans ---- */
 
 /* Forms of call that a layer remembers; those of one program are few. */
-enum { PLANS = 8 };
+enum { PLANS = 16 };
 
 enum { QUERY_MASK, VALUE_MASK, KEY_MASK, ATTENTION_MASK, MASKS };
 
@@ -185,7 +185,29 @@ static void read_placements(struct remembered* made, SEXP masks, SEXP row_mask) 
     }
 }
 
-/* where it goes: to a free place, else to the one that has been there longest */
+/* the list of the plan for this form, or R_NilValue */
+static SEXP find_plan(SEXP handle, const struct form* form) {
+    SEXP plans = glue_plans(handle);
+    for (R_xlen_t i = 0; plans != R_NilValue && i < PLANS; i++) {
+        SEXP plan = VECTOR_ELT(plans, i);
+        if (plan != R_NilValue &&
+            memcmp(RAW_RO(VECTOR_ELT(plan, PLAN_BYTES)), form, sizeof *form) == 0) {
+            return plan;
+        }
+    }
+    return R_NilValue;
+}
+
+int glue_plan_count(SEXP handle) {
+    SEXP plans = glue_plans(handle);
+    int count = 0;
+    while (plans != R_NilValue && count < PLANS && VECTOR_ELT(plans, count) != R_NilValue) {
+        count++;
+    }
+    return count;
+}
+
+/* The newest comes first; the oldest goes when there are too many. */
 static void keep(SEXP handle, SEXP plan) {
     SEXP plans = glue_plans(handle);
     if (plans == R_NilValue) {
@@ -203,11 +225,14 @@ SEXP ffi_layer_remember(SEXP handle, SEXP form, SEXP order, SEXP n_attention, SE
                         SEXP row_mask, SEXP options, SEXP axes) {
     glue_layer(handle);
     if (TYPEOF(form) != INTSXP || Rf_xlength(form) != FORM_LENGTH) {
-        glue_abort("internal", "the form of a call is not %d integers", FORM_LENGTH);
+        glue_abort("internal", "the form of a call is not %d integers", (int)FORM_LENGTH);
     }
     struct remembered made;
     memset(&made, 0, sizeof made);
     memcpy(&made.form, INTEGER_RO(form), sizeof made.form);
+    if (find_plan(handle, &made.form) != R_NilValue) {
+        return R_NilValue; /* R had to look at the call for another reason than its form */
+    }
     made.plan = read_plan(order, n_attention, options);
     read_placements(&made, masks, row_mask);
     SEXP plan = PROTECT(Rf_allocVector(VECSXP, PLAN_FIELDS));
@@ -216,19 +241,6 @@ SEXP ffi_layer_remember(SEXP handle, SEXP form, SEXP order, SEXP n_attention, SE
     SET_VECTOR_ELT(plan, PLAN_AXES, axes);
     keep(handle, plan);
     UNPROTECT(1);
-    return R_NilValue;
-}
-
-/* the list of the plan for this form, or R_NilValue */
-static SEXP find_plan(SEXP handle, const struct form* form) {
-    SEXP plans = glue_plans(handle);
-    for (R_xlen_t i = 0; plans != R_NilValue && i < PLANS; i++) {
-        SEXP plan = VECTOR_ELT(plans, i);
-        if (plan != R_NilValue &&
-            memcmp(RAW_RO(VECTOR_ELT(plan, PLAN_BYTES)), form, sizeof *form) == 0) {
-            return plan;
-        }
-    }
     return R_NilValue;
 }
 
@@ -241,74 +253,6 @@ struct arguments {
     SEXP output_mask;                      /* the one that the result is to carry */
     SEXP scores, training, causal, flash; /* flags */
 };
-
-int glue_plain_rank(SEXP x) {
-    const int type = TYPEOF(x);
-    if ((type != REALSXP && type != INTSXP && type != LGLSXP) || Rf_isObject(x)) {
-        return 0;
-    }
-    SEXP dim = Rf_getAttrib(x, R_DimSymbol);
-    if (dim == R_NilValue) {
-        return 0;
-    }
-    const R_xlen_t rank = Rf_xlength(dim);
-    if (TYPEOF(dim) != INTSXP || rank > ATTN_MAX_RANK) {
-        return 0;
-    }
-    const int* size = INTEGER_RO(dim);
-    for (R_xlen_t i = 0; i < rank; i++) {
-        if (size[i] < 1) {
-            return 0;
-        }
-    }
-    return (int)rank;
-}
-
-static int has_missing(SEXP x) {
-    const R_xlen_t length = Rf_xlength(x);
-    if (TYPEOF(x) == REALSXP) {
-        const double* number = REAL_RO(x);
-        for (R_xlen_t i = 0; i < length; i++) {
-            if (ISNAN(number[i])) {
-                return 1;
-            }
-        }
-        return 0;
-    }
-    const int* number = TYPEOF(x) == INTSXP ? INTEGER_RO(x) : LOGICAL_RO(x);
-    for (R_xlen_t i = 0; i < length; i++) {
-        if (number[i] == NA_INTEGER) {
-            return 1;
-        }
-    }
-    return 0;
-}
-
-int glue_plain_mask(SEXP x, int dim[ATTN_MAX_RANK]) {
-    int rank = glue_plain_rank(x);
-    if (rank > 0) {
-        memcpy(dim, INTEGER_RO(Rf_getAttrib(x, R_DimSymbol)), (size_t)rank * sizeof *dim);
-    } else {
-        const int type = TYPEOF(x);
-        const R_xlen_t length = Rf_xlength(x);
-        if ((type != REALSXP && type != INTSXP && type != LGLSXP) || Rf_isObject(x) ||
-            Rf_getAttrib(x, R_DimSymbol) != R_NilValue || length < 1 || length > INT_MAX) {
-            return 0;
-        }
-        dim[0] = (int)length;
-        rank = 1;
-    }
-    return has_missing(x) ? 0 : rank;
-}
-
-int glue_plain_flag(SEXP x) {
-    if (TYPEOF(x) != LGLSXP || Rf_xlength(x) != 1 || Rf_isObject(x) ||
-        Rf_getAttrib(x, R_DimSymbol) != R_NilValue) {
-        return -1;
-    }
-    const int flag = LOGICAL_RO(x)[0];
-    return flag == NA_LOGICAL ? -1 : flag != 0;
-}
 
 /* whether the arguments are what a remembered plan can be about */
 static int read_form(const struct arguments* given, struct form* form,
@@ -393,7 +337,8 @@ static SEXP call_by_plan(SEXP handle, struct attn_layer* layer, const struct arg
     if (glue_forward(layer, &found.plan, &request, &results) != NULL) {
         results = R_NilValue;
     } else {
-        results = finish(results, given->output_mask, VECTOR_ELT(plan, PLAN_AXES), form.scores);
+        results = finish(results, given->output_mask, VECTOR_ELT(plan, PLAN_AXES),
+                         found.plan.scores);
     }
     UNPROTECT(1);
     return results;

@@ -31,4 +31,7 @@ struct glue_request {
 const char* glue_forward(struct attn_layer* layer, const struct glue_plan* plan,
                          const struct glue_request* request, SEXP* results);
 
+/* how many plans the layer remembers */
+int glue_plan_count(SEXP handle);
+
 #endif

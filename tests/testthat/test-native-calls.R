@@ -100,3 +100,63 @@ test_that("an event in the middle of a call may use layers but not set weights",
   expect_true(result$finite)
   expect_true(result$kept)
 })
+
+test_that("a plan that R would never have remembered is refused or does no harm", {
+  x <- random_array(2, 3, 4)
+  deep <- random_array(2, 3, 3, 4)
+  layer <- small_mha()
+  handle <- layer_self(layer)$handle
+  form <- c(3L, 0L, 0L, 0L, 0L, 1L, 0L, 0L, 0L, 0L)
+  remember <- function(form, order = 0:1, n_attention = 1L, masks = list(), row_mask = NULL,
+                       options = native_options(), axes = NULL, on = handle) {
+    .Call(ffi_layer_remember, on, form, order, n_attention, masks, row_mask, options, axes)
+  }
+  mask <- function(axes) list(NULL, NULL, axes)
+  with_masks <- function(...) replace(form, 7:10, c(...))
+  bad <- list(
+    function() remember(form, on = NULL), function() remember(form[-1]),
+    function() remember(as.double(form)), function() remember(form, order = c(0L, 2L)),
+    function() remember(form, order = c(1L, 1L)), function() remember(form, order = 0L),
+    function() remember(form, order = c(0, 1)), function() remember(form, order = 0:40),
+    function() remember(form, n_attention = 0L), function() remember(form, n_attention = 2L),
+    function() remember(form, n_attention = 1:2), function() remember(form, options = list()),
+    function() remember(form, options = native_options(window = -1)),
+    function() remember(form, options = native_options(dead_row = 1)),
+    function() remember(form, masks = list(mask(0:3))),
+    function() remember(form, row_mask = mask(1:2)),
+    function() remember(with_masks(0L, 0L, 0L, 3L)),
+    function() remember(with_masks(0L, 0L, 0L, 3L), masks = NULL),
+    function() remember(with_masks(0L, 0L, 0L, 3L), masks = list(1)),
+    function() remember(with_masks(0L, 0L, 0L, 3L), masks = list(mask(1:4))),
+    function() remember(with_masks(0L, 0L, 0L, 3L), masks = list(mask(-1L))),
+    function() remember(with_masks(0L, 0L, 0L, 3L), masks = list(mask(c(0, 1, 2, 3)))),
+    function() remember(with_masks(0L, 0L, 0L, 3L), masks = list(mask(rep(0L, 17)))),
+    function() remember(with_masks(0L, 0L, 0L, 3L), masks = rep(list(mask(0:3)), 2)),
+    function() remember(with_masks(0L, 0L, 0L, 3L), masks = rep(list(mask(0:3)), 9))
+  )
+  for (i in seq_along(bad)) {
+    expect_error(bad[[i]](), class = "attn_error", label = paste("plan", i))
+  }
+  expect_identical(.Call(ffi_layer_info, handle)$plans, 0L)
+
+  # Of another rank than its inputs, or with masks in another layout than the scores.
+  call <- function(x, mask = NULL, scores = FALSE) {
+    .Call(ffi_heads_call, handle, x, x, NULL, NULL, NULL, NULL, mask, scores, NULL, FALSE, TRUE)
+  }
+  remember(replace(form, 1, 4L))
+  expect_null(call(deep))
+  for (axes in list(0:3, c(0L, 0L, 1L), integer(), c(3L, 0L, 1L, 2L), c(0L, 0L, 3L, 1L))) {
+    handle <- unserialize(serialize(handle, NULL))
+    remember(with_masks(0L, 0L, 0L, 3L), masks = list(mask(axes)), on = handle)
+    result <- tryCatch(call(x, array(TRUE, c(1, 3, 3))), attn_error = function(error) NULL)
+    expect_true(is.null(result) || identical(dim(result), dim(x)))
+  }
+  remember(replace(form, 3, 1L), options = native_options(scores = TRUE), on = handle)
+  expect_identical(dim(call(x, scores = TRUE)[[2]]), c(2L, 2L, 3L, 3L))
+  # A plan of scores that does not ask for them, and the other way round.
+  handle <- unserialize(serialize(handle, NULL))
+  remember(replace(form, 3, 1L), on = handle)
+  remember(form, options = native_options(scores = TRUE, projections = TRUE), on = handle)
+  expect_identical(dim(call(x)[[2]]), c(2L, 2L, 3L, 3L))
+  expect_identical(dim(call(x, scores = TRUE)), dim(x))
+})
