@@ -146,9 +146,28 @@ variant_cases <- function() {
   )
 }
 
+# How the C core scales where there are more than two processors: 1, 2, 4, 8, 16
+# threads, beside a peak with as many.
+scaling_cases <- function(processors = parallel::detectCores()) {
+  threads <- 2^(0:4)
+  threads <- threads[threads <= processors]
+  if (length(threads) < 3L) return(NULL)
+  scaled <- function(kind, ...) {
+    cases_of("Scaling", kind, "core", ..., threads = paste(threads, collapse = ","))
+  }
+  rbind(
+    scaled("peak"),
+    scaled("matmul", M = 8192, D = 512, C = 512),
+    scaled("attention", B = 1, T = c(2048, 8192), D = 512, N = 8),
+    scaled("attention", B = 1, T = 8192, D = 512, N = 8, mask = "causal"),
+    scaled("layer", B = c(8, 1), T = c(512, 8192), D = 512, N = 8)
+  )
+}
+
 all_cases <- function() {
   made <- rbind(
-    peak_cases(), matmul_cases(), attention_cases(), layer_cases(), variant_cases()
+    peak_cases(), matmul_cases(), attention_cases(), layer_cases(), variant_cases(),
+    scaling_cases()
   )
   threads <- strsplit(made$threads, ",", fixed = TRUE)
   made <- made[rep(seq_len(nrow(made)), lengths(threads)), ]
