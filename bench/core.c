@@ -53,28 +53,33 @@ static double time_product(const char* line, enum attn_dtype dtype, double budge
     return seconds;
 }
 
-/* ---- tanh: the kernel of the additive scores on one tile, one thread ---- */
+/* ---- tanh: the kernel of the additive scores on one tile, one thread ----
+ * without the parts of queries and keys, of which there are T + S, not T S */
 
 enum { TANH_DEPTH = 64 };
 
 /* seconds of a million tanh */
 #define DEFINE_TANH(bits, real)                                                            \
     struct tanh_f##bits {                                                                  \
+        ptrdiff_t keys, queries;                                                           \
         real *key, *query, *weight, *logits;                                               \
     };                                                                                     \
     static void call_tanh_f##bits(void* data) {                                            \
         const struct tanh_f##bits* t = data;                                               \
-        const struct attn_kernels_f##bits* kernels = attn_kernels()->f##bits;              \
-        kernels->tanh_logits(kernels->tile_keys, TANH_DEPTH, t->key, kernels->tile_keys,   \
-                             t->query, t->weight, 1, 1, t->logits);                        \
+        attn_kernels()->f##bits->tanh_logits(                                              \
+            t->keys, TANH_DEPTH, t->key, t->keys, t->keys * TANH_DEPTH, t->query,          \
+            t->queries * TANH_DEPTH, t->weight, 1, 1, t->logits);                          \
     }                                                                                      \
     static double time_tanh_f##bits(double budget) {                                       \
-        const ptrdiff_t keys = attn_kernels()->f##bits->tile_keys;                         \
-        const ptrdiff_t queries = attn_kernels()->f##bits->tile_queries;                   \
+        const struct attn_kernels_f##bits* kernels = attn_kernels()->f##bits;              \
+        const ptrdiff_t keys = kernels->tile_keys, queries = kernels->block_columns;       \
         const int is_double = bits == 64;                                                  \
         struct tanh_f##bits t = {                                                          \
-            filled(is_double, keys * TANH_DEPTH), filled(is_double, queries * TANH_DEPTH),   \
-            filled(is_double, TANH_DEPTH), filled(is_double, keys * queries)};              \
+            keys, queries,                                                                 \
+            filled(is_double, 3 * keys * TANH_DEPTH), filled(is_double, 3 * queries * TANH_DEPTH),\
+            filled(is_double, TANH_DEPTH), filled(is_double, keys * queries)};             \
+        kernels->tanh_parts(keys * TANH_DEPTH, 1, t.key, keys * TANH_DEPTH);               \
+        kernels->tanh_parts(queries * TANH_DEPTH, 1, t.query, queries * TANH_DEPTH);       \
         const double seconds = fastest_call(call_tanh_f##bits, &t, budget);                \
         free(t.key);                                                                       \
         free(t.query);                                                                     \

@@ -60,11 +60,17 @@ enum { ATTN_PACK_SPILL = 8 };
         void (*scale_lanes)(ptrdiff_t rows, real* x, const real* factor);                        \
         void (*divide_lanes)(ptrdiff_t rows, real* x, const real* divisor);                      \
                                                                                                  \
+        /* x (count) gets its two parts behind it, `part` further on each: high and low, of which\
+         * the sum is exp(2 * inner * x), or NaN */                                              \
+        void (*tanh_parts)(ptrdiff_t count, real inner, real* x, ptrdiff_t part);                \
+                                                                                                 \
         /* logit = outer * sum over d of weight[d] * tanh(inner * (query[d] + key[d]));          \
-         * query (depth x block_columns), key: key[d * key_depth + j], weight may be NULL */     \
+         * query (depth x block_columns), key: key[d * key_depth + j], both with their parts;    \
+         * weight may be NULL */                                                                 \
         void (*tanh_logits)(ptrdiff_t keys, ptrdiff_t depth, const real* key,                    \
-                            ptrdiff_t key_depth, const real* query, const real* weight,          \
-                            real inner, real outer, real* logits);                               \
+                            ptrdiff_t key_depth, ptrdiff_t key_part, const real* query,          \
+                            ptrdiff_t query_part, const real* weight, real inner, real outer,    \
+                            real* logits);                                                       \
                                                                                                  \
         /* x = cap * tanh(x / cap) */                                                            \
         void (*soft_cap)(ptrdiff_t count, real* x, real cap);                                    \

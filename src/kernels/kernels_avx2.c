@@ -1,7 +1,6 @@
 /* x86-64 with AVX2 and FMA: 16 registers of 256 bits.
  * Not on Windows: gcc there may spill to an unaligned stack (GCC PR 54412). */
 #if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__)) && !defined(_WIN32)
-#include <float.h>
 #include <math.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -47,6 +46,7 @@
 #define vec_copysign(size, sign) _mm256_or_ps(size, _mm256_and_ps(vec_set1((real)-0.0), sign))
 #define vec_if_less(a, b, yes, no) _mm256_blendv_ps(no, yes, _mm256_cmp_ps(a, b, _CMP_LT_OQ))
 #define vec_all_one(x) (_mm256_movemask_ps(_mm256_cmp_ps(x, vec_set1((real)1), _CMP_NEQ_UQ)) == 0)
+#define vec_any_nan(x) (_mm256_movemask_ps(_mm256_cmp_ps(x, x, _CMP_UNORD_Q)) != 0)
 #define vec_power_of_two(rounded) \
     _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(rounded), 23))
 #define vec_from_doubles(from) \
@@ -109,6 +109,7 @@ ATTN_INLINE void KERNEL(transpose)(__m256* x) {
 #undef vec_copysign
 #undef vec_if_less
 #undef vec_all_one
+#undef vec_any_nan
 #undef vec_power_of_two
 #undef vec_from_doubles
 #undef vec_to_doubles
@@ -141,6 +142,7 @@ ATTN_INLINE void KERNEL(transpose)(__m256* x) {
 #define vec_copysign(size, sign) _mm256_or_pd(size, _mm256_and_pd(vec_set1((real)-0.0), sign))
 #define vec_if_less(a, b, yes, no) _mm256_blendv_pd(no, yes, _mm256_cmp_pd(a, b, _CMP_LT_OQ))
 #define vec_all_one(x) (_mm256_movemask_pd(_mm256_cmp_pd(x, vec_set1((real)1), _CMP_NEQ_UQ)) == 0)
+#define vec_any_nan(x) (_mm256_movemask_pd(_mm256_cmp_pd(x, x, _CMP_UNORD_Q)) != 0)
 #define vec_power_of_two(rounded) \
     _mm256_castsi256_pd(_mm256_slli_epi64(_mm256_castpd_si256(rounded), 52))
 #define vec_from_doubles(from) _mm256_loadu_pd(from)

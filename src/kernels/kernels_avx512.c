@@ -1,7 +1,6 @@
 /* x86-64 with AVX-512F: 32 registers of 512 bits.
  * Not on Windows: gcc there may spill to an unaligned stack (GCC PR 54412). */
 #if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__)) && !defined(_WIN32)
-#include <float.h>
 #include <math.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -50,6 +49,7 @@
 #define vec_if_less(a, b, yes, no) \
     _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_LT_OQ), no, yes)
 #define vec_all_one(x) (_mm512_cmp_ps_mask(x, vec_set1((real)1), _CMP_NEQ_UQ) == 0)
+#define vec_any_nan(x) (_mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q) != 0)
 #define vec_power_of_two(rounded) \
     _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(rounded), 23))
 #define vec_from_doubles(from) \
@@ -109,6 +109,7 @@ ATTN_INLINE void KERNEL(transpose)(__m512* x) {
 #undef vec_copysign
 #undef vec_if_less
 #undef vec_all_one
+#undef vec_any_nan
 #undef vec_power_of_two
 #undef vec_from_doubles
 #undef vec_to_doubles
@@ -144,6 +145,7 @@ ATTN_INLINE void KERNEL(transpose)(__m512* x) {
 #define vec_if_less(a, b, yes, no) \
     _mm512_mask_blend_pd(_mm512_cmp_pd_mask(a, b, _CMP_LT_OQ), no, yes)
 #define vec_all_one(x) (_mm512_cmp_pd_mask(x, vec_set1((real)1), _CMP_NEQ_UQ) == 0)
+#define vec_any_nan(x) (_mm512_cmp_pd_mask(x, x, _CMP_UNORD_Q) != 0)
 #define vec_power_of_two(rounded) \
     _mm512_castsi512_pd(_mm512_slli_epi64(_mm512_castpd_si512(rounded), 52))
 #define vec_from_doubles(from) _mm512_loadu_pd(from)

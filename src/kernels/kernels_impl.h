@@ -15,6 +15,7 @@
  *   vec_power_of_two(rounded)          2^n, where `rounded` is n + ROUNDING_SHIFT: its low bits
  *                                      moved up to where an exponent has its bits
  *   vec_all_one(x)                     whether every lane is exactly 1
+ *   vec_any_nan(x)                     whether some lane is NaN
  *   vec_from_doubles, vec_to_doubles   VEC_LANES doubles, as `real`, from or to memory
  *   vec_transpose(x)                   x[VEC_LANES]: lane i of x[j] and lane j of x[i] change places
  *
@@ -23,8 +24,10 @@
 
 #undef BLOCK_COLUMNS
 #undef TILE_QUERIES
+#undef TANH_KEYS
 #define BLOCK_COLUMNS (BLOCK_VECTORS * VEC_LANES)
 #define TILE_QUERIES (TILE_PANELS * BLOCK_COLUMNS)
+#define TANH_KEYS 2 /* that tanh_logits looks at together */
 
 #include "elementary_impl.h"
 #include "multiply_impl.h"
@@ -50,6 +53,7 @@ const struct REAL_NAME(attn_kernels) KERNEL(attn_kernels) = {
     KERNEL(softmax_finish),
     KERNEL(scale_lanes),
     KERNEL(divide_lanes),
+    KERNEL(tanh_parts),
     KERNEL(tanh_logits),
     KERNEL(soft_cap),
     KERNEL(sigmoid_gate),

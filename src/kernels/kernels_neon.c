@@ -1,6 +1,5 @@
 /* 64-bit Arm: NEON is part of its baseline, 32 registers of 128 bits. */
 #if defined(__aarch64__)
-#include <float.h>
 #include <math.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -40,6 +39,7 @@
 #define vec_abs(x) vabsq_f32(x)
 #define vec_copysign(size, sign) vbslq_f32(vreinterpretq_u32_f32(vec_set1((real)-0.0)), sign, size)
 #define vec_if_less(a, b, yes, no) vbslq_f32(vcltq_f32(a, b), yes, no)
+#define vec_any_nan(x) (vminvq_u32(vceqq_f32(x, x)) != 0xFFFFFFFFu)
 #define vec_power_of_two(rounded) \
     vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(rounded), 23))
 #define vec_all_one(x) (vminvq_u32(vceqq_f32(x, vec_set1((real)1))) == 0xFFFFFFFFu)
@@ -85,6 +85,7 @@ ATTN_INLINE void KERNEL(transpose)(float32x4_t* x) {
 #undef vec_if_less
 #undef vec_power_of_two
 #undef vec_all_one
+#undef vec_any_nan
 #undef vec_from_doubles
 #undef vec_to_doubles
 #undef vec_transpose
@@ -116,6 +117,7 @@ ATTN_INLINE void KERNEL(transpose)(float32x4_t* x) {
 #define vec_abs(x) vabsq_f64(x)
 #define vec_copysign(size, sign) vbslq_f64(vreinterpretq_u64_f64(vec_set1((real)-0.0)), sign, size)
 #define vec_if_less(a, b, yes, no) vbslq_f64(vcltq_f64(a, b), yes, no)
+#define vec_any_nan(x) (vminvq_u32(vreinterpretq_u32_u64(vceqq_f64(x, x))) != 0xFFFFFFFFu)
 #define vec_power_of_two(rounded) \
     vreinterpretq_f64_s64(vshlq_n_s64(vreinterpretq_s64_f64(rounded), 52))
 #define vec_all_one(x) \

@@ -38,6 +38,7 @@
 #define vec_copysign(size, sign) copysignf(size, sign)
 #define vec_if_less(a, b, yes, no) ((a) < (b) ? (yes) : (no))
 #define vec_all_one(x) ((x) == (real)1)
+#define vec_any_nan(x) ((x) != (x))
 #define vec_power_of_two(rounded) KERNEL(power_of_two)(rounded)
 
 static inline real KERNEL(larger)(real a, real b) { return a > b ? a : b; }
@@ -82,6 +83,7 @@ static inline real KERNEL(power_of_two)(real rounded) {
 #undef vec_copysign
 #undef vec_if_less
 #undef vec_all_one
+#undef vec_any_nan
 #undef vec_power_of_two
 #undef vec_from_doubles
 #undef vec_to_doubles
@@ -114,6 +116,7 @@ static inline real KERNEL(power_of_two)(real rounded) {
 #define vec_copysign(size, sign) copysign(size, sign)
 #define vec_if_less(a, b, yes, no) ((a) < (b) ? (yes) : (no))
 #define vec_all_one(x) ((x) == (real)1)
+#define vec_any_nan(x) ((x) != (x))
 #define vec_power_of_two(rounded) KERNEL(power_of_two)(rounded)
 
 static inline real KERNEL(larger)(real a, real b) { return a > b ? a : b; }
@@ -141,7 +144,7 @@ static inline real KERNEL(upper_half)(real x) {
 static inline real KERNEL(product_less)(real a, real b, real c) {
     const real a_high = KERNEL(upper_half)(a), a_low = a - a_high;
     const real b_high = KERNEL(upper_half)(b), b_low = b - b_high;
-    return a_high * b_high - c + (a_high * b_low + a_low * b_high) + a_low * b_low;
+    return a_high * b_high - c + (a_high * b_low + a_low * b_high + a_low * b_low);
 }
 
 #define vec_from_doubles(from) (*(from))

@@ -17,9 +17,13 @@ static void REAL_NAME(pack_tile)(void* work, ptrdiff_t item, int thread) {
     for (ptrdiff_t j = present; j % rows != 0; j++) {
         row[j] = row[present - 1];
     }
+    real* key = attend->keys + item * attend->key_tile_size;
     for (ptrdiff_t j = 0; j < present; j += rows) {
-        REAL_KERNELS->pack_key_block(p->key_dim, row + j,
-                                     attend->keys + item * attend->key_tile_size + j * p->key_dim);
+        REAL_KERNELS->pack_key_block(p->key_dim, row + j, key + j * p->key_dim);
+    }
+    if (p->score == ATTN_SCORE_TANH) {
+        REAL_KERNELS->tanh_parts((present + rows - 1) / rows * rows * p->key_dim, (real)p->inner,
+                                 key, attend->key_part);
     }
     for (ptrdiff_t j = 0; j < present; j++) {
         row[j] = (const real*)p->value + attn_row(&p->value_strides, batch, head, first + j);
@@ -47,5 +51,9 @@ static void REAL_NAME(load_queries)(const struct REAL_NAME(attend) * attend,
     REAL_KERNELS->pack_query_panel(p->key_dim, row, panel->query);
     for (ptrdiff_t i = 0; attend->query_scale != 1 && i < p->key_dim * width; i++) {
         panel->query[i] *= attend->query_scale;
+    }
+    if (p->score == ATTN_SCORE_TANH) {
+        REAL_KERNELS->tanh_parts(p->key_dim * width, (real)p->inner, panel->query,
+                                 REAL_NAME(query_part)(p));
     }
 }

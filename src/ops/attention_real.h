@@ -11,6 +11,7 @@ struct REAL_NAME(attend) {
     const struct attn_attention* problem;
     ptrdiff_t key_tiles, query_tiles;           /* per head */
     ptrdiff_t key_tile_size, value_tile_size;   /* in numbers */
+    ptrdiff_t key_part; /* tanh: from a tile of keys to each of its parts (kernels.h) */
     /* The scale of the logits is applied in the softmax where it can be, to
      * differences from the maximum; else (a bias or cap to add, a scale that is
      * negative, or beyond what the kernel's exp takes) to the queries. One of the
@@ -26,7 +27,7 @@ struct REAL_NAME(attend) {
 /* W queries of one head. Matrices are (rows x W); those of a thread, not of a
  * panel, are marked. */
 struct REAL_NAME(panel) {
-    real* query;  /* K rows */
+    real* query;  /* K rows; tanh: and their parts (kernels.h) */
     real* output; /* V rows */
     real *row_max, *row_sum;
     real* factor;        /* (W), the thread's */
@@ -39,6 +40,15 @@ struct REAL_NAME(panel) {
     ptrdiff_t matrix; /* of keys and values: batch * G + key head */
     ptrdiff_t t_begin, queries;
 };
+
+/* from the queries of a panel to each of their parts, and how many there are of both */
+static ptrdiff_t REAL_NAME(query_part)(const struct attn_attention* p) {
+    return REAL_KERNELS->block_columns * p->key_dim + ATTN_PACK_SPILL;
+}
+
+static ptrdiff_t REAL_NAME(parts)(const struct attn_attention* p) {
+    return p->score == ATTN_SCORE_TANH ? 3 : 1;
+}
 
 /* room for H + R or W pointers, whichever is more */
 static const real** REAL_NAME(row_pointers)(const struct REAL_NAME(attend) * attend, int thread) {
@@ -76,8 +86,9 @@ static void REAL_NAME(tile_logits)(const struct REAL_NAME(attend) * attend,
     } else {
         for (ptrdiff_t j = 0; j < keys; j += rows) {
             REAL_KERNELS->tanh_logits(keys - j < rows ? keys - j : rows, p->key_dim,
-                                      key + j * p->key_dim, rows, panel->query, p->tanh_weight,
-                                      (real)p->inner, (real)p->scale, panel->logits + j * width);
+                                      key + j * p->key_dim, rows, attend->key_part, panel->query,
+                                      REAL_NAME(query_part)(p), p->tanh_weight, (real)p->inner,
+                                      (real)p->scale, panel->logits + j * width);
         }
     }
     if (p->bias.data != NULL) {
@@ -220,7 +231,8 @@ enum { REAL_NAME(MOST_PANELS) = 8 }; /* of tile_queries */
 
 /* numbers that belong to one panel: query, output, row_max, row_sum */
 static ptrdiff_t REAL_NAME(panel_size)(const struct attn_attention* p) {
-    return REAL_KERNELS->block_columns * (p->key_dim + p->value_dim + 2) + ATTN_PACK_SPILL;
+    return REAL_NAME(parts)(p) * REAL_NAME(query_part)(p) +
+           REAL_KERNELS->block_columns * (p->value_dim + 2);
 }
 
 static ptrdiff_t REAL_NAME(pointer_count)(void) {
@@ -263,7 +275,7 @@ static int REAL_NAME(lay_out)(const struct REAL_NAME(attend) * attend, ptrdiff_t
     panel.matrix = panel.batch * p->key_heads + panel.head / (p->heads / p->key_heads);
     int count = 0;
     for (ptrdiff_t t = t_first; t < t_end; t += width) {
-        panel.output = panel.query + p->key_dim * width + ATTN_PACK_SPILL;
+        panel.output = panel.query + REAL_NAME(parts)(p) * REAL_NAME(query_part)(p);
         panel.row_max = panel.output + p->value_dim * width;
         panel.row_sum = panel.row_max + width;
         panel.t_begin = t;
@@ -305,7 +317,8 @@ static int REAL_NAME(take_memory)(const struct attn_context* context, int thread
     const struct attn_attention* p = attend->problem;
     const ptrdiff_t height = REAL_KERNELS->tile_keys, rows = REAL_KERNELS->block_rows;
     const size_t tiles = (size_t)(p->batch * p->key_heads * attend->key_tiles);
-    attend->key_tile_size = height * p->key_dim + ATTN_PACK_SPILL;
+    attend->key_part = height * p->key_dim + ATTN_PACK_SPILL;
+    attend->key_tile_size = REAL_NAME(parts)(p) * attend->key_part;
     attend->value_tile_size = (p->value_dim + rows - 1) / rows * rows * height + ATTN_PACK_SPILL;
     attend->scratch_stride = (REAL_NAME(scratch_size)(attend) + 63) / 64 * 64;
     attend->scratch =

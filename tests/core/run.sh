@@ -29,7 +29,11 @@ count() { # the last "N passed, N failed" of a log
 compile() {
     local name=$1 compiler=$2 test
     shift 2
+<<<<<<< HEAD
     for test in random threads kernels matmul state attention; do
+=======
+    for test in random threads elementary kernels state attention; do
+>>>>>>> 1318abc (Sums of tanh from products of exponentials: no exp per pair of query and key)
         if ! "$compiler" -std=gnu11 "${warnings[@]}" "$@" "${includes[@]}" "${sources[@]}" \
             "$here/test_$test.c" -lm -o "$work/$name-$test" >"$work/compile.log" 2>&1; then
             cat "$work/compile.log"
@@ -44,7 +48,11 @@ compile() {
 
 run() { # run NAME RUNNER PROBLEMS
     local test
+<<<<<<< HEAD
     for test in random threads kernels matmul state attention; do
+=======
+    for test in random threads elementary kernels state attention; do
+>>>>>>> 1318abc (Sums of tanh from products of exponentials: no exp per pair of query and key)
         echo "== $1: $test"
         if [ "$test" = attention ]; then
             $2 "$work/$1-$test" "$3" >"$work/log" 2>&1
