@@ -187,8 +187,7 @@ static double time_layer(const char* line, enum attn_dtype dtype, double budget)
         .layer = new_layer(line, dtype),
         .call = {.batch = B, .target = T, .source = T, .query_width = D, .key_width = D,
                  .value_width = D, .query = attn_rows(x, D), .key = attn_rows(x, D),
-                 .value = attn_rows(x, D), .query_rows = attn_strides(T, 0, 1),
-                 .key_rows = attn_strides(T, 0, 1),
+                 .value = attn_rows(x, D),
                  .output = attn_rows_out(filled(dtype, B * T * D), D)},
     };
     set_mask(line, T, &one.call.mask);

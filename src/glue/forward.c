@@ -2,8 +2,8 @@
  *
  * An array is given to the core as the matrix that it is in R's memory: a row for
  * each element of its leading axes, in R's order. `order` names those axes, batch
- * axes first, then the attention axes; which row is (b, t) follows from it. Scores
- * have the axes (batch axes, N, query attention axes, key attention axes). */
+ * axes first, then the attention axes; which position a row is follows from it.
+ * Scores have the axes (batch axes, N, query attention axes, key attention axes). */
 #include <string.h>
 
 #include "glue.h"
@@ -157,43 +157,35 @@ static SEXP allocate_results(const struct forward* f, const struct glue_plan* pl
 
 /* ---- rows and columns ---- */
 
-/* Rows that one group of axes steps over: evenly where at most one of them is
- * longer than 1, else by a table. */
-static const ptrdiff_t* row_steps(struct glue_call* call, const struct glue_array* array, int axes,
-                                  const int* axis, ptrdiff_t* even) {
-    ptrdiff_t extent[ATTN_MAX_RANK], step[ATTN_MAX_RANK], count = 1;
+/* Which position (the row-major index in the axes of `order`) each row of an input is;
+ * NULL where rows are in that order, as they are if one axis has all of them. */
+static const ptrdiff_t* position_order(struct glue_call* call, const struct forward* f,
+                                       int input) {
+    ptrdiff_t extent[ATTN_MAX_RANK], step[ATTN_MAX_RANK], length = 1;
     int longer = 0;
-    *even = 0;
-    for (int i = 0; i < axes; i++) {
-        if (array->dim[axis[i]] > 1) {
-            extent[longer] = array->dim[axis[i]];
-            step[longer++] = *even = array->step[axis[i]];
-            count *= array->dim[axis[i]];
-        }
+    for (int i = f->leading - 1; i >= 0; i--) {
+        const int axis = f->order[i], reversed = f->leading - 1 - axis;
+        extent[reversed] = f->input[input].dim[axis];
+        step[reversed] = length;
+        length *= extent[reversed];
+        longer += extent[reversed] > 1;
     }
     if (longer <= 1) {
         return NULL;
     }
-    ptrdiff_t* offsets = glue_take(call, (size_t)count, sizeof *offsets);
-    glue_offsets(longer, extent, step, offsets);
-    return offsets;
+    ptrdiff_t* positions = glue_take(call, (size_t)length, sizeof *positions);
+    glue_offsets(f->leading, extent, step, positions);
+    return positions;
 }
 
-/* where the rows (b, t) of an input are among its rows */
-static struct attn_strides rows_of(struct glue_call* call, const struct forward* f, int input) {
-    const int batch_axes = f->leading - f->attending;
-    const struct glue_array* array = &f->input[input];
-    struct attn_strides rows = attn_strides(0, 0, 0);
-    rows.batch_offset = row_steps(call, array, batch_axes, f->order, &rows.batch);
-    rows.row_offset = row_steps(call, array, f->attending, f->order + batch_axes, &rows.row);
-    return rows;
+static int same_leading_dims(const struct forward* f, int a, int b) {
+    return memcmp(f->input[a].dim, f->input[b].dim,
+                  (size_t)f->leading * sizeof f->input[a].dim[0]) == 0;
 }
 
 static struct attn_matrix input_matrix(struct glue_call* call, const struct forward* f,
                                        int input) {
-    const struct attn_matrix matrix = {glue_doubles(call, &f->input[input]), ATTN_COLUMNS,
-                                       f->rows[input]};
-    return matrix;
+    return attn_columns(glue_doubles(call, &f->input[input]), f->rows[input]);
 }
 
 /* the same R object is one matrix, however often it was given */
@@ -205,8 +197,9 @@ static void describe_inputs(struct glue_call* call, struct forward* f) {
     f->call.key = f->input[KEY].object == f->input[VALUE].object   ? f->call.value
                   : f->input[KEY].object == f->input[QUERY].object ? f->call.query
                                                                    : input_matrix(call, f, KEY);
-    f->call.query_rows = rows_of(call, f, QUERY);
-    f->call.key_rows = rows_of(call, f, VALUE);
+    f->call.query_order = position_order(call, f, QUERY);
+    f->call.key_order = same_leading_dims(f, QUERY, VALUE) ? f->call.query_order
+                                                           : position_order(call, f, VALUE);
 }
 
 /* An array whose leading axes are an input's. Ours and R's order of the axes behind
@@ -214,19 +207,18 @@ static void describe_inputs(struct glue_call* call, struct forward* f) {
 static struct attn_matrix_out result_matrix(struct glue_call* call, const struct forward* f,
                                             int input, int axes, const ptrdiff_t* extent,
                                             SEXP array) {
-    const ptrdiff_t rows = f->rows[input];
-    struct attn_matrix_out matrix = {REAL(array), ATTN_COLUMNS, rows, NULL};
-    ptrdiff_t step[ATTN_MAX_RANK], length = rows;
+    struct attn_matrix_out matrix = attn_columns_out(REAL(array), f->rows[input]);
+    ptrdiff_t step[ATTN_MAX_RANK], columns = 1;
     int longer = 0;
     for (int i = 0; i < axes; i++) {
-        step[i] = length;
-        length *= extent[i];
+        step[i] = columns;
+        columns *= extent[i];
         longer += extent[i] > 1;
     }
     if (longer > 1) {
-        ptrdiff_t* offsets = glue_take(call, (size_t)(length / rows), sizeof *offsets);
-        glue_offsets(axes, extent, step, offsets);
-        matrix.column_offset = offsets;
+        ptrdiff_t* places = glue_take(call, (size_t)columns, sizeof *places);
+        glue_offsets(axes, extent, step, places);
+        matrix.column_place = places;
     }
     return matrix;
 }
@@ -309,10 +301,13 @@ static void write_projections(struct glue_call* call, const struct forward* f,
         projection_shape(f->layer, which, shape);
         if (shape[0] > 0) {
             const int input = input_of_projection(which);
-            const struct attn_matrix_out matrix =
+            const ptrdiff_t columns = shape[0] * shape[1];
+            const struct attn_matrix_out array =
                 result_matrix(call, f, input, 2, shape, VECTOR_ELT(projections, which));
-            attn_write_rows(&call->context, f->layer->dtype, f->rows[input], shape[0] * shape[1],
-                            f->call.projection[which], &matrix);
+            struct attn_matrix tensor = attn_rows(f->call.projection[which], columns);
+            tensor.row_place = input == QUERY ? f->call.query_order : f->call.key_order;
+            attn_matrix_copy(&call->context, f->layer->dtype, f->rows[input], columns, &tensor,
+                             &array);
         }
     }
 }

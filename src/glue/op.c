@@ -6,34 +6,58 @@
 #include "glue.h"
 #include "marshal.h"
 
-/* A rank-4 array as a tensor whose rows are the first three axes in R's order: the
- * first axis is the one that changes fastest. */
+/* Which row of the tensor the rows of a rank-4 array are, the rows being its first
+ * three axes in R's order; `step` is the tensor's, in rows. */
+static const ptrdiff_t* row_order(struct glue_call* call, const ptrdiff_t* dim,
+                                  const ptrdiff_t step[3]) {
+    const ptrdiff_t slowest_first[3] = {dim[2], dim[1], dim[0]};
+    const ptrdiff_t steps[3] = {step[2], step[1], step[0]};
+    ptrdiff_t* order = glue_take(call, (size_t)(dim[0] * dim[1] * dim[2]), sizeof *order);
+    glue_offsets(3, slowest_first, steps, order);
+    return order;
+}
+
 static const void* read_tensor(struct glue_call* call, enum attn_dtype dtype,
-                               const struct glue_array* array) {
-    const ptrdiff_t rows = array->dim[0] * array->dim[1] * array->dim[2];
-    const struct attn_matrix matrix = {glue_doubles(call, array), ATTN_COLUMNS, rows};
-    const void* tensor;
-    const enum attn_status status =
-        attn_read_rows(&call->context, dtype, rows, array->dim[3], &matrix, &tensor);
-    if (status != ATTN_OK) {
-        glue_end_checked(call, status);
-    }
+                               const struct glue_array* array, const ptrdiff_t step[3]) {
+    const ptrdiff_t rows = array->dim[0] * array->dim[1] * array->dim[2], columns = array->dim[3];
+    const struct attn_matrix from = attn_columns(glue_doubles(call, array), rows);
+    void* tensor = glue_take(call, (size_t)rows, (size_t)columns * attn_dtype_size(dtype));
+    struct attn_matrix_out to = attn_rows_out(tensor, columns);
+    to.row_place = row_order(call, array->dim, step);
+    attn_matrix_copy(&call->context, dtype, rows, columns, &from, &to);
     return tensor;
 }
 
-/* of such a tensor of (B, T, N, width) */
-static struct attn_strides strides_of(ptrdiff_t B, ptrdiff_t T, ptrdiff_t width) {
-    return attn_strides(width, B * T * width, B * width);
+/* (B, T, N, width) as a tensor (B, N, T, width) */
+static const void* read_heads(struct glue_call* call, enum attn_dtype dtype,
+                              const struct glue_array* array) {
+    const ptrdiff_t T = array->dim[1], N = array->dim[2], step[3] = {N * T, 1, T};
+    return read_tensor(call, dtype, array, step);
+}
+
+static void write_heads(struct glue_call* call, const struct attn_attention* problem,
+                        double* array) {
+    const ptrdiff_t B = problem->batch, T = problem->target, N = problem->heads;
+    const ptrdiff_t dim[3] = {B, T, N}, step[3] = {N * T, 1, T};
+    struct attn_matrix from = attn_rows(problem->output, problem->value_dim);
+    from.row_place = row_order(call, dim, step);
+    const struct attn_matrix_out to = attn_columns_out(array, B * T * N);
+    attn_matrix_copy(&call->context, problem->dtype, B * T * N, problem->value_dim, &from, &to);
+}
+
+static struct attn_strides strides_of(ptrdiff_t N, ptrdiff_t T, ptrdiff_t width) {
+    return attn_strides(N * T * width, T * width, width);
 }
 
 static struct attn_bias read_bias(struct glue_call* call, enum attn_dtype dtype,
                                   const struct glue_array* array) {
     const ptrdiff_t* d = array->dim;
+    const ptrdiff_t step[3] = {d[1] * d[2], d[2], 1};
     struct attn_bias bias = {
-        read_tensor(call, dtype, array),
-        d[0] > 1 ? d[3] : 0,
-        d[1] > 1 ? d[0] * d[3] : 0,
-        d[2] > 1 ? d[0] * d[1] * d[3] : 0,
+        read_tensor(call, dtype, array, step),
+        d[0] > 1 ? d[1] * d[2] * d[3] : 0,
+        d[1] > 1 ? d[2] * d[3] : 0,
+        d[2] > 1 ? d[3] : 0,
         d[3] > 1 ? 1 : 0,
     };
     return bias;
@@ -86,8 +110,8 @@ static struct attn_attention describe(const struct op_request* r, enum attn_dtyp
         .dtype = dtype,
         .batch = B, .heads = N, .key_heads = G,
         .target = T, .source = S, .key_dim = K, .value_dim = V,
-        .query_strides = strides_of(B, T, K), .key_strides = strides_of(B, S, K),
-        .value_strides = strides_of(B, S, V), .output_strides = strides_of(B, T, V),
+        .query_strides = strides_of(N, T, K), .key_strides = strides_of(G, S, K),
+        .value_strides = strides_of(G, S, V), .output_strides = strides_of(N, T, V),
         .score = ATTN_SCORE_DOT,
         .scale = 1 / sqrt((double)K),
         .dead_row = ATTN_DEAD_MEAN,
@@ -104,14 +128,14 @@ static SEXP run(struct attn_attention* problem, const struct op_request* r, int 
 
     struct glue_call call;
     glue_begin(&call);
-    problem->query = read_tensor(&call, problem->dtype, &r->query);
+    problem->query = read_heads(&call, problem->dtype, &r->query);
     problem->key = r->key.object == r->query.object
                        ? problem->query
-                       : read_tensor(&call, problem->dtype, &r->key);
+                       : read_heads(&call, problem->dtype, &r->key);
     problem->value = r->value.object == r->key.object     ? problem->key
                      : r->value.object == r->query.object ? problem->query
-                                                          : read_tensor(&call, problem->dtype,
-                                                                        &r->value);
+                                                          : read_heads(&call, problem->dtype,
+                                                                       &r->value);
     if (r->bias != NULL) {
         problem->bias = read_bias(&call, problem->dtype, r->bias);
     }
@@ -120,14 +144,12 @@ static SEXP run(struct attn_attention* problem, const struct op_request* r, int 
         problem->mask.part[i] = glue_mask(&call, &r->mask[i], groups, extent, 0);
     }
     const ptrdiff_t rows = problem->batch * problem->target * problem->heads;
-    const struct attn_matrix_out result = {REAL(output), ATTN_COLUMNS, rows, NULL};
     problem->output = glue_take(&call, (size_t)rows,
                                 (size_t)problem->value_dim * attn_dtype_size(problem->dtype));
     enum attn_status status = reference ? attn_attention_reference(&call.context, problem)
                                         : attn_attention(&call.context, problem);
     if (status == ATTN_OK) {
-        attn_write_rows(&call.context, problem->dtype, rows, problem->value_dim, problem->output,
-                        &result);
+        write_heads(&call, problem, REAL(output));
     }
     glue_end_checked(&call, status);
     UNPROTECT(1);

@@ -126,8 +126,8 @@ static void KERNEL(dot_logits)(ptrdiff_t keys, ptrdiff_t depth, ptrdiff_t run, c
             real* sums = logits + j * BLOCK_COLUMNS;
             KERNEL(multiply_block)(BLOCK_ROWS, BLOCK_VECTORS, depth - d < run ? depth - d : run,
                                    key + j * depth + d * BLOCK_ROWS, BLOCK_ROWS,
-                                   query + d * BLOCK_COLUMNS, BLOCK_COLUMNS, d > 0 ? sums : NULL,
-                                   BLOCK_COLUMNS, sums, BLOCK_COLUMNS);
+                                   query + d * BLOCK_COLUMNS, BLOCK_COLUMNS, NULL, sums,
+                                   BLOCK_COLUMNS, NULL, d > 0);
         }
     }
 }
@@ -139,6 +139,6 @@ static void KERNEL(add_weighted)(ptrdiff_t dims, ptrdiff_t keys, const real* val
         const int rows = dims - first < BLOCK_ROWS ? (int)(dims - first) : BLOCK_ROWS;
         real* sums = output + first * BLOCK_COLUMNS;
         KERNEL(multiply_rows)(rows, BLOCK_VECTORS, keys, values + first * block_keys, BLOCK_ROWS,
-                              weights, BLOCK_COLUMNS, sums, BLOCK_COLUMNS, sums, BLOCK_COLUMNS);
+                              weights, BLOCK_COLUMNS, NULL, sums, BLOCK_COLUMNS, NULL, 1);
     }
 }

@@ -89,31 +89,34 @@ enum { ATTN_PACK_SPILL = 8 };
         int product_panels; /* panels of rows that are packed at a time */                       \
         int product_depth;  /* their depth, at most */                                           \
                                                                                                  \
-        /* C (rows x block_columns, or narrow_columns) = A B + addend. A: `rows` rows as         \
-         * pack_rows or pack_columns leave them; B: (depth x columns), contiguous; addend: NULL, \
-         * or rows of C's width, addend_row apart (0: one row for all) */                        \
+        /* C (rows x block_columns, or narrow_columns) = A B + bias, or += A B. A: `rows` rows   \
+         * as pack_rows or pack_columns leave them; B: (depth x columns), contiguous; bias:      \
+         * NULL or a row. Row i of C is at place[i] * c_row, without places at i * c_row. */     \
         void (*multiply_panel)(ptrdiff_t rows, ptrdiff_t depth, const real* a,                   \
-                               ptrdiff_t a_panel, const real* b, const real* addend,             \
-                               ptrdiff_t addend_row, real* c, ptrdiff_t c_row);                  \
+                               ptrdiff_t a_panel, const real* b, const real* bias, real* c,      \
+                               ptrdiff_t c_row, const ptrdiff_t* place, int accumulate);         \
         void (*multiply_narrow)(ptrdiff_t rows, ptrdiff_t depth, const real* a,                  \
-                                ptrdiff_t a_panel, const real* b, const real* addend,            \
-                                ptrdiff_t addend_row, real* c, ptrdiff_t c_row);                 \
+                                ptrdiff_t a_panel, const real* b, const real* bias, real* c,     \
+                                ptrdiff_t c_row, const ptrdiff_t* place, int accumulate);        \
                                                                                                  \
         /* Rows into panels of at most block_rows, a_panel apart, which is depth * block_rows    \
          * and a vector more. pack_columns: from[row + d * from_depth], of which `readable` rows \
-         * may be read; pack_rows: from[row * from_row + d] */                                   \
+         * may be read; pack_rows: from[place[row] * from_row + d] */                            \
         void (*pack_columns)(ptrdiff_t rows, ptrdiff_t readable, ptrdiff_t depth,                \
                              const double* from, ptrdiff_t from_depth, real* to,                 \
                              ptrdiff_t a_panel);                                                 \
         void (*pack_rows)(ptrdiff_t rows, ptrdiff_t depth, const real* from,                     \
-                          ptrdiff_t from_row, real* to, ptrdiff_t a_panel);                      \
+                          ptrdiff_t from_row, const ptrdiff_t* place, real* to,                  \
+                          ptrdiff_t a_panel);                                                    \
                                                                                                  \
-        /* to[row * to_row + column] = from[row + column * from_column], and                     \
-         * to[row + to_column[column]] = from[row * from_row + column] */                        \
+        /* to[place[row] * to_row + column] = from[row + column * from_column], and              \
+         * to[row + to_place[column] * to_column] = from[place[row] * from_row + column] */      \
         void (*read_columns)(ptrdiff_t rows, ptrdiff_t columns, const double* from,              \
-                             ptrdiff_t from_column, real* to, ptrdiff_t to_row);                 \
+                             ptrdiff_t from_column, real* to, ptrdiff_t to_row,                  \
+                             const ptrdiff_t* place);                                            \
         void (*write_columns)(ptrdiff_t rows, ptrdiff_t columns, const real* from,               \
-                              ptrdiff_t from_row, double* to, const ptrdiff_t* to_column);       \
+                              ptrdiff_t from_row, const ptrdiff_t* place, double* to,            \
+                              ptrdiff_t to_column, const ptrdiff_t* to_place);                   \
     }
 
 ATTN_DECLARE_KERNELS(float, 32);

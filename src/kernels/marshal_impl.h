@@ -51,23 +51,33 @@ static void KERNEL(pack_columns)(ptrdiff_t rows, ptrdiff_t readable, ptrdiff_t d
     }
 }
 
+/* Where row or column `line` of a matrix starts: at its place, if there is a list of
+ * places, times the step from one to the next. */
+ATTN_INLINE ptrdiff_t KERNEL(start_of)(ptrdiff_t line, ptrdiff_t step, const ptrdiff_t* place) {
+    return (place != NULL ? place[line] : line) * step;
+}
+
 /* from[row * from_row + d]: squares of VEC_LANES rows by as many depths are
  * transposed in registers */
 static void KERNEL(pack_rows)(ptrdiff_t rows, ptrdiff_t depth, const real* from,
-                              ptrdiff_t from_row, real* to, ptrdiff_t a_panel) {
+                              ptrdiff_t from_row, const ptrdiff_t* place, real* to,
+                              ptrdiff_t a_panel) {
     const ptrdiff_t panels = PANELS_OF(rows), height = rows / panels, higher = rows % panels;
+    ptrdiff_t start[PANEL_VECTORS * VEC_LANES], row = 0;
     for (ptrdiff_t panel = 0; panel < panels; panel++) {
         const ptrdiff_t present = height + (panel < higher);
+        for (int i = 0; i < PANEL_VECTORS * VEC_LANES; i++) {
+            const ptrdiff_t last = row + present - 1;
+            start[i] = KERNEL(start_of)(row + i < last ? row + i : last, from_row, place);
+        }
         ptrdiff_t d = 0;
         for (; d + VEC_LANES <= depth; d += VEC_LANES) {
             /* the last square first: the others overwrite what it has too much */
-            for (ptrdiff_t first = (present - 1) / VEC_LANES * VEC_LANES; first >= 0;
-                 first -= VEC_LANES) {
+            for (int first = (PANEL_VECTORS - 1) * VEC_LANES; first >= 0; first -= VEC_LANES) {
                 vec square[VEC_LANES];
                 ATTN_UNROLL
                 for (int i = 0; i < VEC_LANES; i++) {
-                    const ptrdiff_t row = first + i < present ? first + i : present - 1;
-                    square[i] = vec_load(from + row * from_row + d);
+                    square[i] = vec_load(from + start[first + i] + d);
                 }
                 vec_transpose(square);
                 ATTN_UNROLL
@@ -77,23 +87,25 @@ static void KERNEL(pack_rows)(ptrdiff_t rows, ptrdiff_t depth, const real* from,
             }
         }
         for (; d < depth; d++) {
-            for (ptrdiff_t row = 0; row < present; row++) {
-                to[d * BLOCK_ROWS + row] = from[row * from_row + d];
+            for (ptrdiff_t i = 0; i < present; i++) {
+                to[d * BLOCK_ROWS + i] = from[start[i] + d];
             }
         }
-        from += present * from_row;
+        row += present;
         to += a_panel;
     }
 }
 
-/* to[row * to_row + column] = from[row + column * from_column] */
+/* rows of `to` are at their places: to[place[row] * to_row + column] =
+ * from[row + column * from_column] */
 static void KERNEL(read_columns)(ptrdiff_t rows, ptrdiff_t columns, const double* from,
-                                 ptrdiff_t from_column, real* to, ptrdiff_t to_row) {
-    ptrdiff_t column = 0;
-    for (; column + VEC_LANES <= columns; column += VEC_LANES) {
+                                 ptrdiff_t from_column, real* to, ptrdiff_t to_row,
+                                 const ptrdiff_t* place) {
+    for (ptrdiff_t column = 0; column < columns; column += VEC_LANES) {
         const double* corner = from + column * from_column;
+        const ptrdiff_t wide = columns - column < VEC_LANES ? columns - column : VEC_LANES;
         ptrdiff_t row = 0;
-        for (; row + VEC_LANES <= rows; row += VEC_LANES) {
+        for (; wide == VEC_LANES && row + VEC_LANES <= rows; row += VEC_LANES) {
             vec square[VEC_LANES];
             ATTN_UNROLL
             for (int i = 0; i < VEC_LANES; i++) {
@@ -102,50 +114,48 @@ static void KERNEL(read_columns)(ptrdiff_t rows, ptrdiff_t columns, const double
             vec_transpose(square);
             ATTN_UNROLL
             for (int i = 0; i < VEC_LANES; i++) {
-                vec_store(to + (row + i) * to_row + column, square[i]);
+                vec_store(to + KERNEL(start_of)(row + i, to_row, place) + column, square[i]);
             }
         }
         for (; row < rows; row++) {
-            for (int i = 0; i < VEC_LANES; i++) {
-                to[row * to_row + column + i] = (real)corner[row + i * from_column];
+            real* at = to + KERNEL(start_of)(row, to_row, place) + column;
+            for (ptrdiff_t i = 0; i < wide; i++) {
+                at[i] = (real)corner[row + i * from_column];
             }
-        }
-    }
-    for (; column < columns; column++) {
-        for (ptrdiff_t row = 0; row < rows; row++) {
-            to[row * to_row + column] = (real)from[row + column * from_column];
         }
     }
 }
 
-/* to[row + to_column[column]] = from[row * from_row + column] */
+/* rows of `from` and columns of `to` are at their places:
+ * to[row + to_place[column] * to_column] = from[place[row] * from_row + column] */
 static void KERNEL(write_columns)(ptrdiff_t rows, ptrdiff_t columns, const real* from,
-                                  ptrdiff_t from_row, double* to, const ptrdiff_t* to_column) {
-    ptrdiff_t column = 0;
-    for (; column + VEC_LANES <= columns; column += VEC_LANES) {
+                                  ptrdiff_t from_row, const ptrdiff_t* place, double* to,
+                                  ptrdiff_t to_column, const ptrdiff_t* to_place) {
+    for (ptrdiff_t column = 0; column < columns; column += VEC_LANES) {
         const real* corner = from + column;
+        const ptrdiff_t wide = columns - column < VEC_LANES ? columns - column : VEC_LANES;
+        double* start[VEC_LANES];
+        for (ptrdiff_t i = 0; i < wide; i++) {
+            start[i] = to + KERNEL(start_of)(column + i, to_column, to_place);
+        }
         ptrdiff_t row = 0;
-        for (; row + VEC_LANES <= rows; row += VEC_LANES) {
+        for (; wide == VEC_LANES && row + VEC_LANES <= rows; row += VEC_LANES) {
             vec square[VEC_LANES];
             ATTN_UNROLL
             for (int i = 0; i < VEC_LANES; i++) {
-                square[i] = vec_load(corner + (row + i) * from_row);
+                square[i] = vec_load(corner + KERNEL(start_of)(row + i, from_row, place));
             }
             vec_transpose(square);
             ATTN_UNROLL
             for (int i = 0; i < VEC_LANES; i++) {
-                vec_to_doubles(to + row + to_column[column + i], square[i]);
+                vec_to_doubles(start[i] + row, square[i]);
             }
         }
         for (; row < rows; row++) {
-            for (int i = 0; i < VEC_LANES; i++) {
-                to[row + to_column[column + i]] = (double)corner[row * from_row + i];
+            const real* at = corner + KERNEL(start_of)(row, from_row, place);
+            for (ptrdiff_t i = 0; i < wide; i++) {
+                start[i][row] = (double)at[i];
             }
-        }
-    }
-    for (; column < columns; column++) {
-        for (ptrdiff_t row = 0; row < rows; row++) {
-            to[row + to_column[column]] = (double)from[row * from_row + column];
         }
     }
 }

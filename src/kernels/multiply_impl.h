@@ -2,12 +2,15 @@
 
 /* ---- matrix product -------------------------------------------------------- */
 
-/* C = A B + addend, one register block. `rows` and `vectors` are constants
- * wherever this is called, so that acc stays in registers. addend may be NULL. */
+/* One register block of C = A B, plus C itself or `bias`, a row of C's width, or
+ * nothing. Row i of C is `place[i]` steps of c_row away, or i. `rows`, `vectors` and
+ * what may be NULL are constants wherever this is called, so that acc stays in
+ * registers. */
 ATTN_INLINE void KERNEL(multiply_block)(const int rows, const int vectors, ptrdiff_t depth,
                                         const real* a, ptrdiff_t a_depth, const real* b,
-                                        ptrdiff_t b_depth, const real* addend,
-                                        ptrdiff_t addend_row, real* c, ptrdiff_t c_row) {
+                                        ptrdiff_t b_depth, const real* bias, real* c,
+                                        ptrdiff_t c_row, const ptrdiff_t* place,
+                                        int accumulate) {
     vec acc[BLOCK_ROWS][BLOCK_VECTORS];
     ATTN_UNROLL
     for (int i = 0; i < rows; i++) {
@@ -33,16 +36,23 @@ ATTN_INLINE void KERNEL(multiply_block)(const int rows, const int vectors, ptrdi
         a += a_depth;
         b += b_depth;
     }
-    ATTN_UNROLL
-    for (int i = 0; i < rows; i++) {
+    if (bias != NULL && !accumulate) {
         ATTN_UNROLL
         for (int j = 0; j < vectors; j++) {
-            const ptrdiff_t at = j * VEC_LANES;
-            vec sum = acc[i][j];
-            if (addend != NULL) {
-                sum = vec_add(vec_load(addend + i * addend_row + at), sum);
+            const vec addend = vec_load(bias + j * VEC_LANES);
+            ATTN_UNROLL
+            for (int i = 0; i < rows; i++) {
+                acc[i][j] = vec_add(addend, acc[i][j]);
             }
-            vec_store(c + i * c_row + at, sum);
+        }
+    }
+    ATTN_UNROLL
+    for (int i = 0; i < rows; i++) {
+        real* to = c + (place != NULL ? place[i] : i) * c_row;
+        ATTN_UNROLL
+        for (int j = 0; j < vectors; j++) {
+            real* at = to + j * VEC_LANES;
+            vec_store(at, accumulate ? vec_add(vec_load(at), acc[i][j]) : acc[i][j]);
         }
     }
 }
@@ -50,13 +60,13 @@ ATTN_INLINE void KERNEL(multiply_block)(const int rows, const int vectors, ptrdi
 /* one unrolled copy for every height; those above BLOCK_ROWS compile to nothing */
 ATTN_INLINE void KERNEL(multiply_rows)(int rows, const int vectors, ptrdiff_t depth, const real* a,
                                        ptrdiff_t a_depth, const real* b, ptrdiff_t b_depth,
-                                       const real* addend, ptrdiff_t addend_row, real* c,
-                                       ptrdiff_t c_row) {
+                                       const real* bias, real* c, ptrdiff_t c_row,
+                                       const ptrdiff_t* place, int accumulate) {
 #define ATTN_MULTIPLY_CASE(n)                                                                 \
     case n:                                                                                   \
         if (n <= BLOCK_ROWS) {                                                                \
             KERNEL(multiply_block)(n <= BLOCK_ROWS ? n : 1, vectors, depth, a, a_depth, b,    \
-                                   b_depth, addend, addend_row, c, c_row);                    \
+                                   b_depth, bias, c, c_row, place, accumulate);               \
         }                                                                                     \
         break
     switch (rows) {
@@ -89,33 +99,36 @@ ATTN_INLINE void KERNEL(multiply_rows)(int rows, const int vectors, ptrdiff_t de
 
 ATTN_INLINE void KERNEL(multiply_panels)(const int vectors, ptrdiff_t rows, ptrdiff_t depth,
                                          const real* a, ptrdiff_t a_panel, const real* b,
-                                         const real* addend, ptrdiff_t addend_row, real* c,
-                                         ptrdiff_t c_row) {
+                                         const real* bias, real* c, ptrdiff_t c_row,
+                                         const ptrdiff_t* place, int accumulate) {
     const ptrdiff_t panels = PANELS_OF(rows), height = rows / panels, higher = rows % panels;
+    ptrdiff_t row = 0;
     for (ptrdiff_t panel = 0; panel < panels; panel++) {
         const int block = (int)(height + (panel < higher));
+        const ptrdiff_t* places = place == NULL ? NULL : place + row;
+        real* to = place == NULL ? c + row * c_row : c;
         /* rows of C are far apart: under way while the sums are made */
         for (int i = 0; i < block; i++) {
-            __builtin_prefetch(c + i * c_row, 1);
-            __builtin_prefetch(c + i * c_row + vectors * VEC_LANES - 1, 1);
+            const real* soon = to + (places == NULL ? i : places[i]) * c_row;
+            __builtin_prefetch(soon, 1);
+            __builtin_prefetch(soon + vectors * VEC_LANES - 1, 1);
         }
-        KERNEL(multiply_rows)(block, vectors, depth, a, BLOCK_ROWS, b, vectors * VEC_LANES, addend,
-                              addend_row, c, c_row);
+        KERNEL(multiply_rows)(block, vectors, depth, a, BLOCK_ROWS, b, vectors * VEC_LANES, bias,
+                              to, c_row, places, accumulate);
         a += a_panel;
-        c += block * c_row;
-        addend = addend == NULL ? NULL : addend + block * addend_row;
+        row += block;
     }
 }
 
 static void KERNEL(multiply_panel)(ptrdiff_t rows, ptrdiff_t depth, const real* a,
-                                   ptrdiff_t a_panel, const real* b, const real* addend,
-                                   ptrdiff_t addend_row, real* c, ptrdiff_t c_row) {
-    KERNEL(multiply_panels)(BLOCK_VECTORS, rows, depth, a, a_panel, b, addend, addend_row, c,
-                            c_row);
+                                   ptrdiff_t a_panel, const real* b, const real* bias, real* c,
+                                   ptrdiff_t c_row, const ptrdiff_t* place, int accumulate) {
+    KERNEL(multiply_panels)(BLOCK_VECTORS, rows, depth, a, a_panel, b, bias, c, c_row, place,
+                            accumulate);
 }
 
 static void KERNEL(multiply_narrow)(ptrdiff_t rows, ptrdiff_t depth, const real* a,
-                                    ptrdiff_t a_panel, const real* b, const real* addend,
-                                    ptrdiff_t addend_row, real* c, ptrdiff_t c_row) {
-    KERNEL(multiply_panels)(1, rows, depth, a, a_panel, b, addend, addend_row, c, c_row);
+                                    ptrdiff_t a_panel, const real* b, const real* bias, real* c,
+                                    ptrdiff_t c_row, const ptrdiff_t* place, int accumulate) {
+    KERNEL(multiply_panels)(1, rows, depth, a, a_panel, b, bias, c, c_row, place, accumulate);
 }

@@ -172,34 +172,6 @@ const void* attn_layer_packed(const struct attn_layer* layer, int index) {
     return layer->storage + layer->weight[index].packed_offset;
 }
 
-/* `count` numbers of rows as numbers of elements; NULL stays NULL */
-static enum attn_status scale_table(const struct attn_context* context, const ptrdiff_t* table,
-                                    ptrdiff_t count, ptrdiff_t width, const ptrdiff_t** scaled) {
-    *scaled = NULL;
-    if (table == NULL) {
-        return ATTN_OK;
-    }
-    ptrdiff_t* made = attn_workspace_take(context->workspace, (size_t)count, sizeof *made);
-    if (made == NULL) {
-        return ATTN_NO_MEMORY;
-    }
-    for (ptrdiff_t i = 0; i < count; i++) {
-        made[i] = table[i] * width;
-    }
-    *scaled = made;
-    return ATTN_OK;
-}
-
-enum attn_status attn_layer_strides(const struct attn_context* context,
-                                    const struct attn_layer_call* call,
-                                    const struct attn_strides* rows, ptrdiff_t length,
-                                    ptrdiff_t width, ptrdiff_t head, struct attn_strides* strides) {
-    *strides = attn_strides(rows->batch * width, head, rows->row * width);
-    ATTN_TRY(scale_table(context, rows->batch_offset, call->batch, width,
-                         &strides->batch_offset));
-    return scale_table(context, rows->row_offset, length, width, &strides->row_offset);
-}
-
 enum attn_status attn_layer_forward(const struct attn_context* context,
                                     const struct attn_layer* layer, struct attn_layer_call* call) {
     return layer->kind->forward(context, layer, call);

@@ -92,9 +92,10 @@ enum {
 
 /* One call of a layer.
  *
- * Inputs and output are matrices whose rows are the positions, (B * T) or (B * S)
- * of them, in any order: projections do not care, and attention finds row (b, t)
- * by query_rows, row (b, s) by key_rows, both counted in rows. */
+ * Inputs and output are matrices whose rows are the positions, (B * T) or (B * S) of
+ * them, in an order of the caller's own: row i of the query and of the output is
+ * position query_order[i], counted b * T + t; row i of key and value is position
+ * key_order[i], b * S + s. NULL: their order is that of the positions. */
 struct attn_layer_call {
     ptrdiff_t batch, target, source;
     /* last dims of the inputs: where no weight depends on them (Attention) they
@@ -103,16 +104,16 @@ struct attn_layer_call {
     struct attn_matrix query; /* (B T x query_width); the same data may appear twice */
     struct attn_matrix key;   /* (B S x key_width) */
     struct attn_matrix value; /* (B S x value_width) */
-    struct attn_strides query_rows, key_rows;
+    const ptrdiff_t *query_order, *key_order;
     struct attn_mask mask;
     struct attn_mask_part keep_row;
     enum attn_dead_row dead_row;
     int training;
     int reference;
-    /* (B T x prod of widths.output), or (B T x value_width), rows as the query's */
+    /* (B T x prod of widths.output), or (B T x value_width) */
     struct attn_matrix_out output;
     struct attn_scores_out scores;
-    /* set by the layer: its projections, (B T or B S rows, heads, dim), in the workspace */
+    /* set by the layer: its projections, (B, T or S, heads, dim), in the workspace */
     const void* projection[ATTN_PROJECTIONS];
 };
 
@@ -139,13 +140,6 @@ const void* attn_layer_packed(const struct attn_layer* layer, int index);
 /* appends one weight to the description; depth 0: not a matrix */
 struct attn_weight* attn_layer_add_weight(struct attn_layer* layer, const char* name, int rank,
                                           const ptrdiff_t* dim, ptrdiff_t depth);
-
-/* Steps, in numbers, between rows of `width` numbers that lie as `rows` says, and
- * between their heads. Tables are copied into the workspace. */
-enum attn_status attn_layer_strides(const struct attn_context* context,
-                                    const struct attn_layer_call* call,
-                                    const struct attn_strides* rows, ptrdiff_t length,
-                                    ptrdiff_t width, ptrdiff_t head, struct attn_strides* strides);
 
 enum attn_status attn_layer_forward(const struct attn_context* context,
                                     const struct attn_layer* layer, struct attn_layer_call* call);

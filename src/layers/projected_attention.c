@@ -53,7 +53,7 @@ static struct attn_factor factor_of(const struct attn_layer* layer, int place,
     return factor;
 }
 
-/* A projection of an input: (rows x heads x dim), contiguous. */
+/* A projection of an input: its positions in their order, (heads x dim) each. */
 struct projection {
     const struct attn_matrix* input;
     ptrdiff_t rows, depth;
@@ -62,14 +62,18 @@ struct projection {
 
 static enum attn_status prepare(const struct attn_context* context, const struct attn_layer* layer,
                                 int place, const struct attn_matrix* input, ptrdiff_t rows,
-                                ptrdiff_t depth, struct projection* projection) {
+                                const ptrdiff_t* order, struct projection* projection) {
     struct attn_factor factor = factor_of(layer, place, attn_rows_out(NULL, 0));
-    void* made = attn_workspace_take(context->workspace, (size_t)rows,
-                                     (size_t)factor.columns * attn_dtype_size(layer->dtype));
-    factor.out = attn_rows_out(made, factor.columns);
-    const struct projection prepared = {input, rows, depth, factor};
-    *projection = prepared;
-    return made != NULL ? ATTN_OK : ATTN_NO_MEMORY;
+    factor.out = attn_rows_out(
+        attn_workspace_take(context->workspace, (size_t)rows,
+                            (size_t)factor.columns * attn_dtype_size(layer->dtype)),
+        factor.columns);
+    factor.out.row_place = order;
+    projection->input = input;
+    projection->rows = rows;
+    projection->depth = layer->weight[layer->config.use_bias ? 2 * place : place].depth;
+    projection->factor = factor;
+    return factor.out.data != NULL ? ATTN_OK : ATTN_NO_MEMORY;
 }
 
 /* The same array, even if under other dims, is the same matrix only with the same rows. */
@@ -105,15 +109,15 @@ static enum attn_status project_inputs(const struct attn_context* context,
                                        struct attn_layer_call* call) {
     const ptrdiff_t targets = call->batch * call->target, sources = call->batch * call->source;
     struct projection projection[ATTN_PROJECTIONS];
-    ATTN_TRY(prepare(context, layer, QUERY_PLACE, &call->query, targets, call->query_width,
+    ATTN_TRY(prepare(context, layer, QUERY_PLACE, &call->query, targets, call->query_order,
                      &projection[ATTN_PROJECT_QUERY]));
-    ATTN_TRY(prepare(context, layer, KEY_PLACE, &call->key, sources, call->key_width,
+    ATTN_TRY(prepare(context, layer, KEY_PLACE, &call->key, sources, call->key_order,
                      &projection[ATTN_PROJECT_KEY]));
-    ATTN_TRY(prepare(context, layer, value_place(layer), &call->value, sources, call->value_width,
+    ATTN_TRY(prepare(context, layer, value_place(layer), &call->value, sources, call->key_order,
                      &projection[ATTN_PROJECT_VALUE]));
     int count = ATTN_PROJECT_GATE;
     if (layer->config.use_gate) {
-        ATTN_TRY(prepare(context, layer, GATE_PLACE, &call->query, targets, call->query_width,
+        ATTN_TRY(prepare(context, layer, GATE_PLACE, &call->query, targets, call->query_order,
                          &projection[count++]));
     }
     for (int i = 0; i < count; i++) {
@@ -159,36 +163,30 @@ static void apply_gate(const struct attn_context* context, enum attn_dtype dtype
 
 /* ---- the layer ---- */
 
-/* the attention of the projected inputs, whose rows are the call's */
-static enum attn_status describe_attention(const struct attn_context* context,
-                                           const struct attn_layer* layer,
-                                           const struct attn_layer_call* call,
-                                           struct attn_attention* attention) {
+/* attention of the projected inputs, head by head */
+static struct attn_attention attention_of(const struct attn_layer* layer,
+                                          const struct attn_layer_call* call, void* output) {
     const struct attn_layer_config* config = &layer->config;
     const ptrdiff_t N = config->num_heads, G = config->num_key_value_heads;
     const ptrdiff_t K = config->key_dim, V = config->value_dim;
     const ptrdiff_t T = call->target, S = call->source;
-    const struct attn_attention described = {
+    const struct attn_attention attention = {
         .dtype = layer->dtype,
         .batch = call->batch, .heads = N, .key_heads = G,
         .target = T, .source = S, .key_dim = K, .value_dim = V,
         .query = call->projection[ATTN_PROJECT_QUERY],
+        .query_strides = attn_strides(T * N * K, K, N * K),
         .key = call->projection[ATTN_PROJECT_KEY],
+        .key_strides = attn_strides(S * G * K, K, G * K),
         .value = call->projection[ATTN_PROJECT_VALUE],
+        .value_strides = attn_strides(S * G * V, V, G * V),
         .score = ATTN_SCORE_DOT, .scale = 1 / sqrt((double)K),
         .mask = call->mask, .dead_row = call->dead_row, .keep_row = call->keep_row,
         .dropout = {call->training ? config->dropout : 0, layer->key, layer->calls},
+        .output = output, .output_strides = attn_strides(T * N * V, V, N * V),
         .scores = call->scores,
     };
-    *attention = described;
-    ATTN_TRY(attn_layer_strides(context, call, &call->query_rows, T, N * K, K,
-                                &attention->query_strides));
-    ATTN_TRY(attn_layer_strides(context, call, &call->key_rows, S, G * K, K,
-                                &attention->key_strides));
-    ATTN_TRY(attn_layer_strides(context, call, &call->key_rows, S, G * V, V,
-                                &attention->value_strides));
-    return attn_layer_strides(context, call, &call->query_rows, T, N * V, V,
-                              &attention->output_strides);
+    return attention;
 }
 
 enum attn_status attn_projected_forward(const struct attn_context* context,
@@ -197,22 +195,22 @@ enum attn_status attn_projected_forward(const struct attn_context* context,
     const ptrdiff_t rows = call->batch * call->target;
     const ptrdiff_t width = layer->config.num_heads * layer->config.value_dim;
     ATTN_TRY(project_inputs(context, layer, call));
-    struct attn_attention attention;
-    ATTN_TRY(describe_attention(context, layer, call, &attention));
-    attention.output = attn_workspace_take(context->workspace, (size_t)rows,
-                                           (size_t)width * attn_dtype_size(layer->dtype));
-    if (attention.output == NULL) {
+    void* attended = attn_workspace_take(context->workspace, (size_t)rows,
+                                         (size_t)width * attn_dtype_size(layer->dtype));
+    if (attended == NULL) {
         return ATTN_NO_MEMORY;
     }
+    const struct attn_attention attention = attention_of(layer, call, attended);
     ATTN_TRY(call->reference ? attn_attention_reference(context, &attention)
                              : attn_attention(context, &attention));
     if (layer->config.use_gate) {
-        apply_gate(context, layer->dtype, rows * width, attention.output,
+        apply_gate(context, layer->dtype, rows * width, attended,
                    call->projection[ATTN_PROJECT_GATE]);
     }
-    const struct attn_matrix attended = attn_rows(attention.output, width);
+    struct attn_matrix left = attn_rows(attended, width);
+    left.row_place = call->query_order;
     const struct attn_factor factor = factor_of(layer, output_place(layer), call->output);
-    return attn_matmul_each(context, layer->dtype, rows, width, &attended, 1, &factor);
+    return attn_matmul_each(context, layer->dtype, rows, width, &left, 1, &factor);
 }
 
 int attn_projected_accepts(const struct attn_layer* layer, ptrdiff_t query, ptrdiff_t key,

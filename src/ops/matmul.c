@@ -14,6 +14,10 @@ static ptrdiff_t smaller(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
 static ptrdiff_t larger(ptrdiff_t a, ptrdiff_t b) { return a > b ? a : b; }
 static ptrdiff_t divide_up(ptrdiff_t a, ptrdiff_t b) { return (a + b - 1) / b; }
 
+static const ptrdiff_t* places_from(const ptrdiff_t* place, ptrdiff_t first) {
+    return place == NULL ? NULL : place + first;
+}
+
 #define REAL_BITS 32
 #include "real.h"
 #define REAL_KERNELS (attn_kernels()->f32)

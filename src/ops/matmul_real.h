@@ -88,10 +88,10 @@ static void REAL_NAME(pack_block)(const struct REAL_NAME(product) * product,
                                        block->first_row,
                                    x->step, block->packed, product->a_panel);
     } else {
-        REAL_KERNELS->pack_rows(block->rows, block->depth,
-                                (const real*)x->data + block->first_row * x->step +
-                                    block->first_depth,
-                                x->step, block->packed, product->a_panel);
+        const ptrdiff_t start = x->row_place == NULL ? block->first_row * x->step : 0;
+        REAL_KERNELS->pack_rows(
+            block->rows, block->depth, (const real*)x->data + start + block->first_depth, x->step,
+            places_from(x->row_place, block->first_row), block->packed, product->a_panel);
     }
 }
 
@@ -100,15 +100,19 @@ static void REAL_NAME(deliver)(const struct REAL_NAME(block) * block,
                                const struct REAL_NAME(panel) * panel, const real* from) {
     const struct attn_matrix_out* out = &panel->factor->out;
     if (out->layout == ATTN_COLUMNS) {
-        REAL_NAME(attn_write_columns)(block->rows, panel->present, from, panel->width, out,
-                                      block->first_row, panel->column);
+        double* to = (double*)out->data + block->first_row;
+        if (out->column_place == NULL) {
+            to += panel->column * out->step;
+        }
+        REAL_KERNELS->write_columns(block->rows, panel->present, from, panel->width, NULL, to,
+                                    out->step, places_from(out->column_place, panel->column));
         return;
     }
-    real* to = (real*)out->data + block->first_row * out->step + panel->column;
+    real* to = (real*)out->data + panel->column;
     for (ptrdiff_t row = 0; row < block->rows; row++) {
-        memcpy(to, from, (size_t)panel->present * sizeof(real));
-        to += out->step;
-        from += panel->width;
+        const ptrdiff_t place = block->first_row + row;
+        memcpy(to + (out->row_place != NULL ? out->row_place[place] : place) * out->step,
+               from + row * panel->width, (size_t)panel->present * sizeof(real));
     }
 }
 
@@ -117,15 +121,19 @@ static void REAL_NAME(multiply_by_panel)(const struct REAL_NAME(product) * produ
                                          const struct REAL_NAME(panel) * panel, real* waiting) {
     const struct attn_matrix_out* out = &panel->factor->out;
     const int in_place = out->layout == ATTN_ROWS && panel->present == panel->width;
-    real* c = in_place ? (real*)out->data + block->first_row * out->step + panel->column : waiting;
-    const ptrdiff_t c_row = in_place ? out->step : panel->width;
-    const int is_first = block->first_depth == 0;
-    const real* addend = is_first ? panel->bias : c;
-    const real* b = panel->packed + block->first_depth * panel->width;
+    real* c = waiting;
+    ptrdiff_t c_row = panel->width;
+    const ptrdiff_t* place = NULL;
+    if (in_place) {
+        place = places_from(out->row_place, block->first_row);
+        c = (real*)out->data + panel->column + (place == NULL ? block->first_row * out->step : 0);
+        c_row = out->step;
+    }
     (panel->width == REAL_KERNELS->block_columns ? REAL_KERNELS->multiply_panel
                                                  : REAL_KERNELS->multiply_narrow)(
-        block->rows, block->depth, block->packed, product->a_panel, b, addend,
-        is_first ? 0 : c_row, c, c_row);
+        block->rows, block->depth, block->packed, product->a_panel,
+        panel->packed + block->first_depth * panel->width, panel->bias, c, c_row, place,
+        block->first_depth > 0);
     if (!in_place && block->first_depth + block->depth == product->depth) {
         REAL_NAME(deliver)(block, panel, c);
     }

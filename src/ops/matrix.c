@@ -4,9 +4,8 @@
 
 #include "kernels.h"
 
-/* Rows of a copy are worked on in blocks, which stay in the first-level cache
- * until their lines are full. Places of columns are worked out in runs. */
-enum { COPY_ROWS = 64, COPY_COLUMNS = 64 };
+/* rows of an item: they stay in the first-level cache until their lines are full */
+enum { COPY_ROWS = 64 };
 
 /* operations of a product that take as long as one number */
 static const double COPY_OPERATIONS = 16;
@@ -17,8 +16,14 @@ struct copy {
     struct attn_matrix_out to;
 };
 
-static ptrdiff_t rows_of_block(const struct copy* copy, ptrdiff_t first) {
-    return copy->rows - first < COPY_ROWS ? copy->rows - first : COPY_ROWS;
+/* where an item's first row is, in numbers: rows that have places are found by them */
+static ptrdiff_t start_of_rows(enum attn_layout layout, ptrdiff_t step, const ptrdiff_t* place,
+                               ptrdiff_t first) {
+    return layout == ATTN_COLUMNS ? first : place == NULL ? first * step : 0;
+}
+
+static const ptrdiff_t* places_from(const ptrdiff_t* place, ptrdiff_t first) {
+    return place == NULL ? NULL : place + first;
 }
 
 #define REAL_BITS 32
@@ -33,37 +38,13 @@ static ptrdiff_t rows_of_block(const struct copy* copy, ptrdiff_t first) {
 #define REAL_KERNELS (attn_kernels()->f64)
 #include "matrix_real.h"
 
-static void run_copy(const struct attn_context* context, enum attn_dtype dtype, ptrdiff_t rows,
-                     ptrdiff_t columns, const struct attn_matrix* from,
-                     const struct attn_matrix_out* to) {
+void attn_matrix_copy(const struct attn_context* context, enum attn_dtype dtype, ptrdiff_t rows,
+                      ptrdiff_t columns, const struct attn_matrix* from,
+                      const struct attn_matrix_out* to) {
     struct copy copy = {rows, columns, *from, *to};
     const ptrdiff_t items = (rows + COPY_ROWS - 1) / COPY_ROWS;
     const int threads =
         attn_parallel_width(context, items, COPY_OPERATIONS * (double)rows * (double)columns);
     attn_parallel_run(context, threads, items,
                       dtype == ATTN_FLOAT32 ? copy_block_f32 : copy_block_f64, &copy);
-}
-
-enum attn_status attn_read_rows(const struct attn_context* context, enum attn_dtype dtype,
-                                ptrdiff_t rows, ptrdiff_t columns,
-                                const struct attn_matrix* matrix, const void** tensor) {
-    if (matrix->layout == ATTN_ROWS && matrix->step == columns) {
-        *tensor = matrix->data;
-        return ATTN_OK;
-    }
-    void* copy = attn_workspace_take(context->workspace, (size_t)rows,
-                                     (size_t)columns * attn_dtype_size(dtype));
-    if (copy == NULL) {
-        return ATTN_NO_MEMORY;
-    }
-    const struct attn_matrix_out to = attn_rows_out(copy, columns);
-    run_copy(context, dtype, rows, columns, matrix, &to);
-    *tensor = copy;
-    return ATTN_OK;
-}
-
-void attn_write_rows(const struct attn_context* context, enum attn_dtype dtype, ptrdiff_t rows,
-                     ptrdiff_t columns, const void* tensor, const struct attn_matrix_out* matrix) {
-    const struct attn_matrix from = attn_rows(tensor, columns);
-    run_copy(context, dtype, rows, columns, &from, matrix);
 }

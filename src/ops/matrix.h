@@ -19,6 +19,8 @@ struct attn_matrix {
     const void* data;
     enum attn_layout layout;
     ptrdiff_t step; /* numbers from one row, or one column, to the next */
+    /* ATTN_ROWS: row i starts at row_place[i] * step; NULL: at i * step */
+    const ptrdiff_t* row_place;
 };
 
 /* The same to be written. */
@@ -26,18 +28,29 @@ struct attn_matrix_out {
     void* data;
     enum attn_layout layout;
     ptrdiff_t step;
-    /* ATTN_COLUMNS only: where each column starts, if they are not `step` apart;
-     * several axes behind the rows are columns in R's order, not in ours */
-    const ptrdiff_t* column_offset;
+    const ptrdiff_t* row_place;
+    /* ATTN_COLUMNS: column i starts at column_place[i] * step; NULL: at i * step.
+     * Several axes behind the rows are columns in R's order, not in ours. */
+    const ptrdiff_t* column_place;
 };
 
 static inline struct attn_matrix attn_rows(const void* data, ptrdiff_t columns) {
-    const struct attn_matrix matrix = {data, ATTN_ROWS, columns};
+    const struct attn_matrix matrix = {data, ATTN_ROWS, columns, NULL};
     return matrix;
 }
 
 static inline struct attn_matrix_out attn_rows_out(void* data, ptrdiff_t columns) {
-    const struct attn_matrix_out matrix = {data, ATTN_ROWS, columns, NULL};
+    const struct attn_matrix_out matrix = {data, ATTN_ROWS, columns, NULL, NULL};
+    return matrix;
+}
+
+static inline struct attn_matrix attn_columns(const double* data, ptrdiff_t rows) {
+    const struct attn_matrix matrix = {data, ATTN_COLUMNS, rows, NULL};
+    return matrix;
+}
+
+static inline struct attn_matrix_out attn_columns_out(double* data, ptrdiff_t rows) {
+    const struct attn_matrix_out matrix = {data, ATTN_COLUMNS, rows, NULL, NULL};
     return matrix;
 }
 
@@ -47,23 +60,9 @@ static inline int attn_same_matrix(const struct attn_matrix* a, const struct att
     return a->data == b->data && a->layout == b->layout && a->step == b->step;
 }
 
-/* The matrix (rows x columns) with contiguous rows: as it is where it is so, or a
- * copy in the workspace. */
-enum attn_status attn_read_rows(const struct attn_context* context, enum attn_dtype dtype,
-                                ptrdiff_t rows, ptrdiff_t columns,
-                                const struct attn_matrix* matrix, const void** tensor);
-
-/* Contiguous rows (rows x columns) into `matrix`. */
-void attn_write_rows(const struct attn_context* context, enum attn_dtype dtype, ptrdiff_t rows,
-                     ptrdiff_t columns, const void* tensor, const struct attn_matrix_out* matrix);
-
-/* (rows x columns), `from_row` numbers from row to row, into an ATTN_COLUMNS
- * matrix from its row `first_row` and column `first_column` on. */
-void attn_write_columns_f32(ptrdiff_t rows, ptrdiff_t columns, const float* from,
-                            ptrdiff_t from_row, const struct attn_matrix_out* to,
-                            ptrdiff_t first_row, ptrdiff_t first_column);
-void attn_write_columns_f64(ptrdiff_t rows, ptrdiff_t columns, const double* from,
-                            ptrdiff_t from_row, const struct attn_matrix_out* to,
-                            ptrdiff_t first_row, ptrdiff_t first_column);
+/* from (rows x columns) into `to`; one of the two is ATTN_ROWS. */
+void attn_matrix_copy(const struct attn_context* context, enum attn_dtype dtype, ptrdiff_t rows,
+                      ptrdiff_t columns, const struct attn_matrix* from,
+                      const struct attn_matrix_out* to);
 
 #endif

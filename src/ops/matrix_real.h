@@ -1,42 +1,29 @@
 /* Copies between the layouts, in one precision; see matrix.h. Included by matrix.c. */
 
-void REAL_NAME(attn_write_columns)(ptrdiff_t rows, ptrdiff_t columns, const real* from,
-                                   ptrdiff_t from_row, const struct attn_matrix_out* to,
-                                   ptrdiff_t first_row, ptrdiff_t first_column) {
-    ptrdiff_t even[COPY_COLUMNS];
-    for (ptrdiff_t done = 0; done < columns; done += COPY_COLUMNS) {
-        const ptrdiff_t first = first_column + done;
-        const ptrdiff_t count = columns - done < COPY_COLUMNS ? columns - done : COPY_COLUMNS;
-        const ptrdiff_t* place = even;
-        if (to->column_offset != NULL) {
-            place = to->column_offset + first;
-        } else {
-            for (ptrdiff_t i = 0; i < count; i++) {
-                even[i] = (first + i) * to->step;
-            }
-        }
-        REAL_KERNELS->write_columns(rows, count, from + done, from_row,
-                                    (double*)to->data + first_row, place);
-    }
-}
-
-/* rows to rows, columns to rows, or rows to columns */
 static void REAL_NAME(copy_block)(void* work, ptrdiff_t item, int thread) {
     (void)thread;
     const struct copy* copy = work;
     const struct attn_matrix* from = &copy->from;
     const struct attn_matrix_out* to = &copy->to;
-    const ptrdiff_t first = item * COPY_ROWS, rows = rows_of_block(copy, first);
+    const ptrdiff_t first = item * COPY_ROWS, left = copy->rows - first;
+    const ptrdiff_t rows = left < COPY_ROWS ? left : COPY_ROWS;
+    const ptrdiff_t source = start_of_rows(from->layout, from->step, from->row_place, first);
+    const ptrdiff_t target = start_of_rows(to->layout, to->step, to->row_place, first);
+    const ptrdiff_t* source_place = places_from(from->row_place, first);
+    const ptrdiff_t* target_place = places_from(to->row_place, first);
     if (from->layout == ATTN_COLUMNS) {
-        REAL_KERNELS->read_columns(rows, copy->columns, (const double*)from->data + first,
-                                   from->step, (real*)to->data + first * to->step, to->step);
+        REAL_KERNELS->read_columns(rows, copy->columns, (const double*)from->data + source,
+                                   from->step, (real*)to->data + target, to->step, target_place);
     } else if (to->layout == ATTN_COLUMNS) {
-        REAL_NAME(attn_write_columns)(rows, copy->columns,
-                                      (const real*)from->data + first * from->step, from->step,
-                                      to, first, 0);
+        REAL_KERNELS->write_columns(rows, copy->columns, (const real*)from->data + source,
+                                    from->step, source_place, (double*)to->data + target,
+                                    to->step, to->column_place);
     } else {
-        for (ptrdiff_t row = first; row < first + rows; row++) {
-            memcpy((real*)to->data + row * to->step, (const real*)from->data + row * from->step,
+        for (ptrdiff_t row = 0; row < rows; row++) {
+            memcpy((real*)to->data + target +
+                       (target_place != NULL ? target_place[row] : row) * to->step,
+                   (const real*)from->data + source +
+                       (source_place != NULL ? source_place[row] : row) * from->step,
                    (size_t)copy->columns * sizeof(real));
         }
     }

@@ -22,14 +22,15 @@ enum { MOST_THREADS = 3 };
 struct side {
     ptrdiff_t columns;
     double *matrix, *bias; /* row-major (depth x columns); bias may be NULL */
-    int as_columns;        /* the result goes to an array of R's layout ... */
-    ptrdiff_t* place;      /* ... with its columns in this order, or NULL */
+    int as_columns;        /* the result goes to an array of R's layout */
+    int is_turned;         /* its lines, which are rows or columns, are in the opposite order */
 };
 
 struct problem {
     enum attn_dtype dtype;
-    ptrdiff_t rows, depth, step; /* step between the columns of x as R has them */
-    int from_columns;
+    ptrdiff_t rows, depth;
+    int from_columns, is_turned; /* x is an array of R's; its lines in the opposite order */
+    ptrdiff_t gap;               /* numbers between its lines that are not its own */
     double* x; /* row-major (rows x depth) */
     int sides;
     struct side side[ATTN_MOST_FACTORS];
@@ -56,11 +57,11 @@ static void* in_dtype(enum attn_dtype dtype, const double* x, ptrdiff_t count) {
     return made;
 }
 
-/* an order of the columns that is not theirs */
-static ptrdiff_t* turned(ptrdiff_t columns, ptrdiff_t step) {
-    ptrdiff_t* place = malloc((size_t)columns * sizeof *place);
-    for (ptrdiff_t i = 0; i < columns; i++) {
-        place[i] = (columns - 1 - i) * step;
+/* places in the opposite order, or NULL */
+static ptrdiff_t* places(int is_turned, ptrdiff_t lines) {
+    ptrdiff_t* place = is_turned ? malloc((size_t)lines * sizeof *place) : NULL;
+    for (ptrdiff_t i = 0; is_turned && i < lines; i++) {
+        place[i] = lines - 1 - i;
     }
     return place;
 }
@@ -70,7 +71,8 @@ static struct problem draw(struct dice* dice, enum attn_dtype dtype) {
     p.rows = ONE_OF(dice, heights);
     p.depth = ONE_OF(dice, depths);
     p.from_columns = dice_below(dice, 2);
-    p.step = p.rows + (p.from_columns ? dice_below(dice, 3) : 0);
+    p.is_turned = !p.from_columns && dice_below(dice, 2);
+    p.gap = dice_below(dice, 3);
     p.x = normals(dice, p.rows * p.depth);
     p.sides = 1 + dice_below(dice, ATTN_MOST_FACTORS);
     for (int i = 0; i < p.sides; i++) {
@@ -79,7 +81,7 @@ static struct problem draw(struct dice* dice, enum attn_dtype dtype) {
         side->matrix = normals(dice, p.depth * side->columns);
         side->bias = dice_below(dice, 2) ? normals(dice, side->columns) : NULL;
         side->as_columns = dice_below(dice, 2);
-        side->place = side->as_columns && dice_below(dice, 2) ? turned(side->columns, p.rows) : NULL;
+        side->is_turned = dice_below(dice, 2);
     }
     return p;
 }
@@ -88,44 +90,44 @@ static void release(struct problem* p) {
     for (int i = 0; i < p->sides; i++) {
         free(p->side[i].matrix);
         free(p->side[i].bias);
-        free(p->side[i].place);
     }
     free(p->x);
 }
 
-/* x as the product gets it: rows [first, first + rows) of the problem's */
+/* x as the product gets it: rows [first, first + rows) of the problem's. The end of
+ * the memory is the end of the last line. */
 static void* left_side(const struct problem* p, ptrdiff_t first, ptrdiff_t rows,
                        struct attn_matrix* matrix) {
-    void* made;
-    if (p->from_columns) {
-        const ptrdiff_t step = rows + p->step - p->rows;
-        double* columns = malloc((size_t)((p->depth - 1) * step + rows) * sizeof *columns);
-        for (ptrdiff_t d = 0; d < p->depth; d++) {
-            for (ptrdiff_t row = 0; row < rows; row++) {
-                columns[row + d * step] = p->x[(first + row) * p->depth + d];
+    const ptrdiff_t lines = p->from_columns ? p->depth : rows;
+    const ptrdiff_t length = p->from_columns ? rows : p->depth, step = length + p->gap;
+    const int as_double = p->from_columns || p->dtype == ATTN_FLOAT64;
+    void* made = malloc((size_t)((lines - 1) * step + length) *
+                        (as_double ? sizeof(double) : sizeof(float)));
+    for (ptrdiff_t line = 0; line < lines; line++) {
+        for (ptrdiff_t i = 0; i < length; i++) {
+            const ptrdiff_t at = (p->is_turned ? lines - 1 - line : line) * step + i;
+            const double x = p->from_columns ? p->x[(first + i) * p->depth + line]
+                                             : p->x[(first + line) * p->depth + i];
+            if (as_double) {
+                ((double*)made)[at] = x;
+            } else {
+                ((float*)made)[at] = (float)x;
             }
         }
-        made = columns;
-        *matrix = (struct attn_matrix){columns, ATTN_COLUMNS, step};
-    } else {
-        /* not in_dtype(): the end is to be the end */
-        const size_t size = (size_t)(rows * p->depth) * attn_dtype_size(p->dtype);
-        void* padded = in_dtype(p->dtype, p->x + first * p->depth, rows * p->depth);
-        made = memcpy(malloc(size), padded, size);
-        free(padded);
-        *matrix = attn_rows(made, p->depth);
     }
+    *matrix = (struct attn_matrix){made, p->from_columns ? ATTN_COLUMNS : ATTN_ROWS, step,
+                                   places(p->is_turned, lines)};
     return made;
 }
 
-/* the numbers of a result, row-major, whatever its layout */
+/* the numbers of a result, whatever its layout */
 static double number_of_result(const struct problem* p, const struct side* side, const void* out,
                                ptrdiff_t rows, ptrdiff_t row, ptrdiff_t column) {
     if (side->as_columns) {
-        const ptrdiff_t place =
-            side->place != NULL ? side->columns - 1 - column : column;
-        return ((const double*)out)[row + place * rows];
+        column = side->is_turned ? side->columns - 1 - column : column;
+        return ((const double*)out)[row + column * rows];
     }
+    row = side->is_turned ? rows - 1 - row : row;
     const ptrdiff_t at = row * side->columns + column;
     return p->dtype == ATTN_FLOAT32 ? (double)((const float*)out)[at] : ((const double*)out)[at];
 }
@@ -139,7 +141,7 @@ static void run(const struct problem* p, ptrdiff_t first, ptrdiff_t rows, int th
     struct attn_matrix x;
     void* left = left_side(p, first, rows, &x);
     void *packed[ATTN_MOST_FACTORS], *bias[ATTN_MOST_FACTORS], *out[ATTN_MOST_FACTORS];
-    ptrdiff_t* place[ATTN_MOST_FACTORS];
+    ptrdiff_t *row_place[ATTN_MOST_FACTORS], *column_place[ATTN_MOST_FACTORS];
     for (int i = 0; i < p->sides; i++) {
         const struct side* side = &p->side[i];
         const ptrdiff_t count = rows * side->columns;
@@ -152,12 +154,12 @@ static void run(const struct problem* p, ptrdiff_t first, ptrdiff_t rows, int th
         bias[i] = side->bias != NULL ? in_dtype(p->dtype, side->bias, side->columns) : NULL;
         out[i] = malloc((size_t)count * element);
         memset(out[i], 0xFF, (size_t)count * element); /* NaN in both precisions */
-        place[i] = side->place != NULL ? turned(side->columns, rows) : NULL;
-        factor[i] = (struct attn_factor){side->columns, packed[i], bias[i],
-                                         attn_rows_out(out[i], side->columns)};
-        if (side->as_columns) {
-            factor[i].out = (struct attn_matrix_out){out[i], ATTN_COLUMNS, rows, place[i]};
-        }
+        row_place[i] = places(!side->as_columns && side->is_turned, rows);
+        column_place[i] = places(side->as_columns && side->is_turned, side->columns);
+        const struct attn_matrix_out to = {out[i], side->as_columns ? ATTN_COLUMNS : ATTN_ROWS,
+                                           side->as_columns ? rows : side->columns, row_place[i],
+                                           column_place[i]};
+        factor[i] = (struct attn_factor){side->columns, packed[i], bias[i], to};
     }
     enum attn_status status =
         attn_matmul_each(&context, p->dtype, rows, p->depth, &x, p->sides, factor);
@@ -172,8 +174,10 @@ static void run(const struct problem* p, ptrdiff_t first, ptrdiff_t rows, int th
         free(packed[i]);
         free(bias[i]);
         free(out[i]);
-        free(place[i]);
+        free(row_place[i]);
+        free(column_place[i]);
     }
+    free((void*)x.row_place);
     free(left);
     attn_workspace_reset(&workspace, 0);
 }
@@ -243,45 +247,45 @@ static void judge(struct dice* dice, int number, enum attn_dtype dtype) {
     release(&p);
 }
 
-/* Reading and writing are exact: casts of the same numbers in other places. */
+/* Copies are exact: casts of the same numbers in other places. */
 static void copies(struct dice* dice, enum attn_dtype dtype) {
     const ptrdiff_t rows = ONE_OF(dice, heights), columns = ONE_OF(dice, widths);
     const ptrdiff_t step = rows + dice_below(dice, 2);
     double* from = malloc((size_t)((columns - 1) * step + rows) * sizeof *from);
-    double* back = malloc((size_t)(columns * rows) * sizeof *back);
+    void* tensor = malloc((size_t)(rows * columns) * attn_dtype_size(dtype));
+    double* back = malloc((size_t)(rows * columns) * sizeof *back);
     for (ptrdiff_t i = 0; i < (columns - 1) * step + rows; i++) {
         from[i] = dice_unit(dice) - 0.5; /* needs all bits of a double */
     }
     from[0] = NAN;
-    struct attn_workspace workspace = {0};
-    struct attn_context context = {&workspace, 2, NULL, NULL};
-    const struct attn_matrix matrix = {from, ATTN_COLUMNS, step};
-    const void* tensor = NULL;
-    CHECK(attn_read_rows(&context, dtype, rows, columns, &matrix, &tensor) == ATTN_OK, "read");
-    const int as_given = dice_below(dice, 2);
-    ptrdiff_t* place = as_given ? NULL : turned(columns, rows);
-    const struct attn_matrix_out out = {back, ATTN_COLUMNS, rows, place};
-    attn_write_rows(&context, dtype, rows, columns, tensor, &out);
+    const int rows_turned = dice_below(dice, 2), columns_turned = dice_below(dice, 2);
+    ptrdiff_t* row_place = places(rows_turned, rows);
+    ptrdiff_t* column_place = places(columns_turned, columns);
+    struct attn_context context = {NULL, 2, NULL, NULL};
+    const struct attn_matrix read = {from, ATTN_COLUMNS, step, NULL};
+    const struct attn_matrix_out in_rows = {tensor, ATTN_ROWS, columns, row_place, NULL};
+    attn_matrix_copy(&context, dtype, rows, columns, &read, &in_rows);
+    const struct attn_matrix again = {tensor, ATTN_ROWS, columns, row_place};
+    const struct attn_matrix_out written = {back, ATTN_COLUMNS, rows, NULL, column_place};
+    attn_matrix_copy(&context, dtype, rows, columns, &again, &written);
     ptrdiff_t wrong = 0;
-    for (ptrdiff_t row = 0; row < rows; row++) {
-        for (ptrdiff_t column = 0; column < columns; column++) {
-            const double x = from[row + column * step];
-            const double wanted = dtype == ATTN_FLOAT32 ? (double)(float)x : x;
-            const ptrdiff_t at = as_given ? column : columns - 1 - column;
-            const double got = back[row + at * rows];
-            wrong += !(got == wanted || (isnan(got) && isnan(wanted)));
-        }
+    for (ptrdiff_t at = 0; at < rows * columns; at++) {
+        const ptrdiff_t row = at / columns, column = at % columns;
+        const double x = from[row + column * step];
+        const double wanted = dtype == ATTN_FLOAT32 ? (double)(float)x : x;
+        const ptrdiff_t tensor_at = (rows_turned ? rows - 1 - row : row) * columns + column;
+        const double in_tensor = dtype == ATTN_FLOAT32 ? (double)((float*)tensor)[tensor_at]
+                                                       : ((double*)tensor)[tensor_at];
+        const double got = back[row + (columns_turned ? columns - 1 - column : column) * rows];
+        wrong += !(in_tensor == wanted || (isnan(in_tensor) && isnan(wanted)));
+        wrong += !(got == wanted || (isnan(got) && isnan(wanted)));
     }
     CHECK(wrong == 0, "%s: %td of %td x %td numbers are not copied", attn_kernels()->isa, wrong,
           rows, columns);
-    const struct attn_matrix same = attn_rows(tensor, columns);
-    const void* again = NULL;
-    CHECK(attn_read_rows(&context, dtype, rows, columns, &same, &again) == ATTN_OK &&
-              again == tensor,
-          "what has contiguous rows is copied");
-    attn_workspace_reset(&workspace, 0);
-    free(place);
+    free(row_place);
+    free(column_place);
     free(from);
+    free(tensor);
     free(back);
 }
 

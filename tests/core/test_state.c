@@ -152,8 +152,7 @@ static void calls_count_at_the_end(void) {
     struct attn_layer_call call = {.batch = 1, .target = 2, .source = 2, .query_width = 6,
                                    .key_width = 6, .value_width = 6,
                                    .query = attn_rows(x, 6), .key = attn_rows(x, 6),
-                                   .value = attn_rows(x, 6), .query_rows = attn_strides(2, 0, 1),
-                                   .key_rows = attn_strides(2, 0, 1), .training = 1,
+                                   .value = attn_rows(x, 6), .training = 1,
                                    .output = attn_rows_out(output, 6)};
     struct attn_workspace workspace = {0};
     struct attn_context context = {&workspace, 1, NULL, NULL};
