@@ -9,6 +9,7 @@ src=$here/../../src
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 passed=0 failed=0 skipped=0
+tests=(random threads elementary kernels matmul attend_kernels state attention)
 
 sources=("$src"/core/*.c "$src"/kernels/*.c "$src"/ops/*.c "$src"/layers/*.c "$here/oracle.c")
 includes=(-I"$src/core" -I"$src/kernels" -I"$src/ops" -I"$src/layers" -I"$here")
@@ -29,11 +30,7 @@ count() { # the last "N passed, N failed" of a log
 compile() {
     local name=$1 compiler=$2 test
     shift 2
-<<<<<<< HEAD
-    for test in random threads kernels matmul state attention; do
-=======
-    for test in random threads elementary kernels state attention; do
->>>>>>> 1318abc (Sums of tanh from products of exponentials: no exp per pair of query and key)
+    for test in "${tests[@]}"; do
         if ! "$compiler" -std=gnu11 "${warnings[@]}" "$@" "${includes[@]}" "${sources[@]}" \
             "$here/test_$test.c" -lm -o "$work/$name-$test" >"$work/compile.log" 2>&1; then
             cat "$work/compile.log"
@@ -48,11 +45,7 @@ compile() {
 
 run() { # run NAME RUNNER PROBLEMS
     local test
-<<<<<<< HEAD
-    for test in random threads kernels matmul state attention; do
-=======
-    for test in random threads elementary kernels state attention; do
->>>>>>> 1318abc (Sums of tanh from products of exponentials: no exp per pair of query and key)
+    for test in "${tests[@]}"; do
         echo "== $1: $test"
         if [ "$test" = attention ]; then
             $2 "$work/$1-$test" "$3" >"$work/log" 2>&1
