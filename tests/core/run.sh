@@ -1,18 +1,17 @@
 #!/usr/bin/env bash
 # Compiles the C core without R and runs its tests: once optimised over all
 # problems, once under the address and undefined-behaviour sanitizers over some.
-# Ends with "N passed, N failed, N skipped". Where a cross compiler for 64-bit
-# Arm is installed, the NEON kernels are compiled, and run if qemu is there.
+# Where the processor lacks AVX-512, its kernels run once more, emulated.
+# Where a cross compiler for 64-bit Arm is installed, the NEON kernels are
+# compiled, and run if qemu is there. Ends with "N passed, N failed, N skipped".
 set -u
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 src=$here/../../src
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 passed=0 failed=0 skipped=0
-tests=(random threads elementary kernels matmul attend_kernels state attention)
-
-sources=("$src"/core/*.c "$src"/kernels/*.c "$src"/ops/*.c "$src"/layers/*.c "$here/oracle.c")
-includes=(-I"$src/core" -I"$src/kernels" -I"$src/ops" -I"$src/layers" -I"$here")
+portable_tests=(random threads elementary kernels matmul attend_kernels state attention)
+tests=("${portable_tests[@]}")
 warnings=(-Wall -Wextra -Wshadow -Wvla -pedantic)
 
 count() { # the last "N passed, N failed" of a log
@@ -26,35 +25,44 @@ count() { # the last "N passed, N failed" of a log
     fi
 }
 
-# compile NAME COMPILER FLAGS...: builds every test as $work/NAME-test
+# compile NAME KERNELS COMPILER FLAGS...: the core with the kernels of that folder,
+# and every test as $work/NAME/TEST
 compile() {
-    local name=$1 compiler=$2 test
-    shift 2
+    local out=$work/$1 kernels=$2 test file
+    local build=("$3" -std=gnu11 "${warnings[@]}" "${@:4}" -I"$src/core" -I"$kernels"
+        -I"$src/ops" -I"$src/layers" -I"$here")
+    mkdir -p "$out"
+    if ! "${build[@]}" -r "$src"/core/*.c "$kernels"/*.c "$src"/ops/*.c "$src"/layers/*.c \
+        "$here/oracle.c" -o "$out/core.o" >"$out/compile.log" 2>&1; then
+        cat "$out/compile.log"
+        return 1
+    fi
     for test in "${tests[@]}"; do
-        if ! "$compiler" -std=gnu11 "${warnings[@]}" "$@" "${includes[@]}" "${sources[@]}" \
-            "$here/test_$test.c" -lm -o "$work/$name-$test" >"$work/compile.log" 2>&1; then
-            cat "$work/compile.log"
+        file=$here/test_$test.c
+        if [ "$test" = intrinsics ]; then
+            file=$intrinsics
+        fi
+        if ! "${build[@]}" "$file" "$out/core.o" -lm -o "$out/$test" >>"$out/compile.log" 2>&1; then
+            cat "$out/compile.log"
             return 1
         fi
-        cat "$work/compile.log"
-        if grep -q 'warning:' "$work/compile.log"; then
-            failed=$((failed + 1))
-        fi
     done
+    cat "$out/compile.log"
+    if grep -q 'warning:' "$out/compile.log"; then
+        failed=$((failed + 1))
+    fi
 }
 
 run() { # run NAME RUNNER PROBLEMS
-    local test
+    local test status
     for test in "${tests[@]}"; do
         echo "== $1: $test"
-        if [ "$test" = attention ]; then
-            $2 "$work/$1-$test" "$3" >"$work/log" 2>&1
-        elif [ "$test" = matmul ]; then
-            $2 "$work/$1-$test" $(($3 / 5)) >"$work/log" 2>&1
-        else
-            $2 "$work/$1-$test" >"$work/log" 2>&1
-        fi
-        local status=$?
+        case $test in
+            attention) $2 "$work/$1/$test" "$3" ;;
+            matmul) $2 "$work/$1/$test" $(($3 / 5)) ;;
+            *) $2 "$work/$1/$test" ;;
+        esac >"$work/log" 2>&1
+        status=$?
         tail -n 40 "$work/log"
         count "$work/log"
         # a sanitizer's report or a signal, after counts that looked good
@@ -64,18 +72,63 @@ run() { # run NAME RUNNER PROBLEMS
     done
 }
 
-if compile plain gcc -O2 -fopenmp; then
+# The kernels with AVX-512 as the only set and its intrinsics those of
+# emulated/avx512.h, in $work/kernels. No word of the true AVX-512 may be left.
+emulate_avx512() {
+    local file
+    mkdir "$work/kernels"
+    for file in "$src"/kernels/*.h "$src"/kernels/*.c "$here/emulated/test_intrinsics.c"; do
+        case $file in
+            *_scalar.c | *_avx2.c | *_neon.c) continue ;;
+        esac
+        sed -e 's/_mm512_/emulated_/g; s/__m512/emulated_m512/g' \
+            -e 's/avx512f,//; s/"avx512f"/"avx2"/' \
+            -e 's/^#include <immintrin.h>/&\n#include "avx512.h"/' \
+            -e '/{"avx2", has_avx2,/d; /{"scalar", always,/d' \
+            "$file" >"$work/kernels/$(basename "$file")"
+    done
+    mv "$work/kernels/test_intrinsics.c" "$work"
+    ! grep -nE 'avx512(f|vl|bw|dq|cd|ifma|vbmi)' "$work"/kernels/* "$work/test_intrinsics.c"
+}
+
+has() { grep -qw "$1" /proc/cpuinfo 2>/dev/null; } # has FLAG: whether this processor does
+
+# The test of the intrinsics runs over the true ones where it can, else over the emulated.
+if has avx512f; then
+    intrinsics=$here/emulated/test_intrinsics.c
+    tests+=(intrinsics)
+fi
+if compile plain "$src/kernels" gcc -O2 -fopenmp; then
     run plain "" 2000
 else
     failed=$((failed + 1))
 fi
-if compile sanitized gcc -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all; then
+if compile sanitized "$src/kernels" gcc -O1 -g -fsanitize=address,undefined \
+    -fno-sanitize-recover=all; then
     run sanitized "" 60
 else
     failed=$((failed + 1))
 fi
+if has avx512f; then
+    echo "== avx512 emulated: not needed, this processor ran the AVX-512 kernels above"
+elif has avx2 && has fma; then
+    echo "== avx512 emulated: no AVX-512 here; its kernels run on AVX2, emulated"
+    intrinsics=$work/test_intrinsics.c
+    tests+=(intrinsics)
+    if emulate_avx512 &&
+        compile "avx512 emulated" "$work/kernels" gcc -O2 -fopenmp -Wno-psabi \
+            -Wno-unused-function -I"$here/emulated"; then
+        run "avx512 emulated" "" 80
+    else
+        failed=$((failed + 1))
+    fi
+else
+    echo "== avx512 emulated: not run, this processor lacks AVX2"
+    skipped=$((skipped + 1))
+fi
+tests=("${portable_tests[@]}")
 if command -v aarch64-linux-gnu-gcc >/dev/null 2>&1; then
-    if compile neon aarch64-linux-gnu-gcc -O2 -static; then
+    if compile neon "$src/kernels" aarch64-linux-gnu-gcc -O2 -static; then
         if command -v qemu-aarch64-static >/dev/null 2>&1; then
             run neon qemu-aarch64-static 20
         elif command -v qemu-aarch64 >/dev/null 2>&1; then
