@@ -20,6 +20,7 @@ enum { ATTN_PACK_SPILL = 8 };
         int block_columns; /* its columns: the width of a packed panel */                        \
         int tile_queries;  /* that share a tile of keys; a multiple of block_columns */          \
         int tile_keys;     /* a multiple of block_rows */                                        \
+        int logit_run;     /* of attention: the `run` of dot_logits */                           \
                                                                                                  \
         /* A panel of queries: block_columns of them, one on each lane. Keys and values          \
          * lie in blocks of block_rows.                                                          \

@@ -29,6 +29,7 @@
 #define BLOCK_VECTORS 2
 #define TILE_PANELS 2
 #define TILE_KEYS 140
+#define LOGIT_RUN 32
 #define PRODUCT_PANELS 8
 #define PRODUCT_DEPTH 256
 #define vec_load(from) _mm512_loadu_ps(from)
@@ -90,6 +91,7 @@ ATTN_INLINE void KERNEL(transpose)(__m512* x) {
 #undef BLOCK_VECTORS
 #undef TILE_PANELS
 #undef TILE_KEYS
+#undef LOGIT_RUN
 #undef PRODUCT_PANELS
 #undef PRODUCT_DEPTH
 #undef KERNEL
@@ -125,6 +127,7 @@ ATTN_INLINE void KERNEL(transpose)(__m512* x) {
 #define BLOCK_VECTORS 2
 #define TILE_PANELS 2
 #define TILE_KEYS 140
+#define LOGIT_RUN 32
 #define PRODUCT_PANELS 8
 #define PRODUCT_DEPTH 256
 #define vec_load(from) _mm512_loadu_pd(from)

@@ -4,6 +4,7 @@
  *   vec, VEC_LANES                     a vector of `real`
  *   BLOCK_ROWS, BLOCK_VECTORS          the register block of `multiply`
  *   TILE_PANELS, TILE_KEYS             a tile of attention: panels of queries, and keys
+ *   LOGIT_RUN                          dims of a logit that are summed in one go
  *   PRODUCT_PANELS, PRODUCT_DEPTH      a block of the left matrix of a product: panels, depth
  *   ISA_NAME                           the set's name in the table
  *   KERNEL(name)                       the function's name for this set
@@ -43,6 +44,7 @@ const struct REAL_NAME(attn_kernels) KERNEL(attn_kernels) = {
     BLOCK_COLUMNS,
     TILE_QUERIES,
     TILE_KEYS,
+    LOGIT_RUN,
     KERNEL(pack_query_panel),
     KERNEL(pack_key_block),
     KERNEL(pack_values),

@@ -22,6 +22,7 @@
 #define BLOCK_VECTORS 2
 #define TILE_PANELS 4
 #define TILE_KEYS 64
+#define LOGIT_RUN 32
 #define PRODUCT_PANELS 12
 #define PRODUCT_DEPTH 256
 #define vec_load(from) vld1q_f32(from)
@@ -65,6 +66,7 @@ ATTN_INLINE void KERNEL(transpose)(float32x4_t* x) {
 #undef BLOCK_VECTORS
 #undef TILE_PANELS
 #undef TILE_KEYS
+#undef LOGIT_RUN
 #undef PRODUCT_PANELS
 #undef PRODUCT_DEPTH
 #undef KERNEL
@@ -100,6 +102,7 @@ ATTN_INLINE void KERNEL(transpose)(float32x4_t* x) {
 #define BLOCK_VECTORS 2
 #define TILE_PANELS 4
 #define TILE_KEYS 64
+#define LOGIT_RUN 32
 #define PRODUCT_PANELS 12
 #define PRODUCT_DEPTH 256
 #define vec_load(from) vld1q_f64(from)

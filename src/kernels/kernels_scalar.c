@@ -21,6 +21,7 @@
 #define BLOCK_VECTORS 4
 #define TILE_PANELS 4
 #define TILE_KEYS 32
+#define LOGIT_RUN 16
 #define PRODUCT_PANELS 24
 #define PRODUCT_DEPTH 256
 #define vec_load(from) (*(from))
@@ -64,6 +65,7 @@ static inline real KERNEL(power_of_two)(real rounded) {
 #undef BLOCK_VECTORS
 #undef TILE_PANELS
 #undef TILE_KEYS
+#undef LOGIT_RUN
 #undef PRODUCT_PANELS
 #undef PRODUCT_DEPTH
 #undef KERNEL
@@ -99,6 +101,7 @@ static inline real KERNEL(power_of_two)(real rounded) {
 #define BLOCK_VECTORS 4
 #define TILE_PANELS 4
 #define TILE_KEYS 32
+#define LOGIT_RUN 16
 #define PRODUCT_PANELS 24
 #define PRODUCT_DEPTH 256
 #define vec_load(from) (*(from))

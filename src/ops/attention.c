@@ -5,11 +5,6 @@
 
 #include "kernels.h"
 
-/* A logit is a sum over K. Summed in one go its error grows with K; in runs of
- * this length, added up afterwards, the output stays within u (1 + max|logit|)
- * max|value| for K up to 256 (tests/core/test_attention.c). */
-enum { LOGIT_DEPTH = 32 };
-
 #define REAL_BITS 32
 #include "real.h"
 #define REAL_KERNELS (attn_kernels()->f32)

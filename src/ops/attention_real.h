@@ -82,7 +82,8 @@ static void REAL_NAME(tile_logits)(const struct REAL_NAME(attend) * attend,
     const real* key =
         attend->keys + tile * attend->key_tile_size + s_begin % height * p->key_dim;
     if (p->score == ATTN_SCORE_DOT) {
-        REAL_KERNELS->dot_logits(keys, p->key_dim, LOGIT_DEPTH, key, panel->query, panel->logits);
+        REAL_KERNELS->dot_logits(keys, p->key_dim, REAL_KERNELS->logit_run, key, panel->query,
+                                 panel->logits);
     } else {
         for (ptrdiff_t j = 0; j < keys; j += rows) {
             REAL_KERNELS->tanh_logits(keys - j < rows ? keys - j : rows, p->key_dim,
