@@ -1,20 +1,18 @@
 #include "random.h"
 
 struct attn_random_bits attn_random_block(struct attn_random_key key, uint64_t low, uint64_t high) {
-    const uint64_t multiplier0 = 0xD2511F53u, multiplier1 = 0xCD9E8D57u;
-    const uint32_t weyl0 = 0x9E3779B9u, weyl1 = 0xBB67AE85u;
     uint32_t c0 = (uint32_t)low, c1 = (uint32_t)(low >> 32);
     uint32_t c2 = (uint32_t)high, c3 = (uint32_t)(high >> 32);
     uint32_t k0 = key.word[0], k1 = key.word[1];
-    for (int round = 0; round < 10; round++) {
-        uint64_t product0 = multiplier0 * c0;
-        uint64_t product1 = multiplier1 * c2;
+    for (int round = 0; round < ATTN_PHILOX_ROUNDS; round++) {
+        uint64_t product0 = (uint64_t)ATTN_PHILOX_MULTIPLIER0 * c0;
+        uint64_t product1 = (uint64_t)ATTN_PHILOX_MULTIPLIER1 * c2;
         c0 = (uint32_t)(product1 >> 32) ^ c1 ^ k0;
         c1 = (uint32_t)product1;
         c2 = (uint32_t)(product0 >> 32) ^ c3 ^ k1;
         c3 = (uint32_t)product0;
-        k0 += weyl0;
-        k1 += weyl1;
+        k0 += ATTN_PHILOX_WEYL0;
+        k1 += ATTN_PHILOX_WEYL1;
     }
     struct attn_random_bits bits = {{c0, c1, c2, c3}};
     return bits;

@@ -11,6 +11,8 @@
 
 #include <stddef.h>
 
+#include "random.h"
+
 enum { ATTN_PACK_SPILL = 8 };
 
 #define ATTN_DECLARE_KERNELS(real, bits)                                                         \
@@ -60,6 +62,12 @@ enum { ATTN_PACK_SPILL = 8 };
         /* x (rows x block_columns) times factor, or by divisor (block_columns) */               \
         void (*scale_lanes)(ptrdiff_t rows, real* x, const real* factor);                        \
         void (*divide_lanes)(ptrdiff_t rows, real* x, const real* divisor);                      \
+                                                                                                 \
+        /* weights (keys x block_columns) times factor, or 0 where the word of the stream is below\
+         * threshold that has the number first + i * step + j, for key j and lane i */           \
+        void (*drop_weights)(ptrdiff_t keys, real* weights,                                      \
+                             const struct attn_random_stream* stream, uint64_t first,            \
+                             uint64_t step, uint32_t threshold, real factor);                    \
                                                                                                  \
         /* x (count) gets its two parts behind it, `part` further on each: high and low, of which\
          * the sum is exp(2 * inner * x), or NaN */                                              \

@@ -19,6 +19,16 @@
 
 #define ISA_NAME "avx2"
 
+/* ---- integers ---- */
+#define words __m256i
+#define WORD_LANES 4
+#define words_load(from) _mm256_loadu_si256((const __m256i*)(const void*)(from))
+#define words_set1(x) _mm256_set1_epi64x((long long)(x))
+#define words_add(a, b) _mm256_add_epi64(a, b)
+#define words_xor(a, b) _mm256_xor_si256(a, b)
+#define words_product(a, b) _mm256_mul_epu32(a, b)
+#define words_upper(x) _mm256_srli_epi64(x, 32)
+
 /* ---- float ---- */
 #define REAL_BITS 32
 #include "real.h"
@@ -57,6 +67,18 @@
     (_mm256_storeu_pd(to, _mm256_cvtps_pd(_mm256_castps256_ps128(x))), \
      _mm256_storeu_pd((to) + 4, _mm256_cvtps_pd(_mm256_extractf128_ps(x, 1))))
 #define vec_transpose(x) KERNEL(transpose)(x)
+#define vec_store_words(to, even, odd) \
+    _mm256_storeu_si256((__m256i*)(void*)(to), \
+        _mm256_blend_epi32(even, _mm256_slli_epi64(odd, 32), 0xAA))
+#define vec_if_word_from(row, limit, x) \
+    _mm256_andnot_ps(_mm256_castsi256_ps(KERNEL(words_below)(words_load(row), limit)), x)
+
+/* signed comparisons of numbers that have lost 2^31 */
+ATTN_INLINE __m256i KERNEL(words_below)(__m256i row, uint32_t limit) {
+    const __m256i half = _mm256_set1_epi32(INT32_MIN);
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32((int32_t)(limit ^ UINT32_C(0x80000000))),
+                              _mm256_xor_si256(row, half));
+}
 
 /* pairs of rows, then pairs of pairs, within the halves of the registers; then the halves */
 ATTN_INLINE void KERNEL(transpose)(__m256* x) {
@@ -116,6 +138,8 @@ ATTN_INLINE void KERNEL(transpose)(__m256* x) {
 #undef vec_from_doubles
 #undef vec_to_doubles
 #undef vec_transpose
+#undef vec_store_words
+#undef vec_if_word_from
 
 /* ---- double ---- */
 #define REAL_BITS 64
@@ -150,6 +174,12 @@ ATTN_INLINE void KERNEL(transpose)(__m256* x) {
     _mm256_castsi256_pd(_mm256_slli_epi64(_mm256_castpd_si256(rounded), 52))
 #define vec_from_doubles(from) _mm256_loadu_pd(from)
 #define vec_to_doubles(to, x) _mm256_storeu_pd(to, x)
+#define vec_store_words(to, even, odd) \
+    ((void)(odd), _mm256_storeu_si256((__m256i*)(void*)(to), \
+        _mm256_and_si256(even, words_set1(UINT32_MAX))))
+#define vec_if_word_from(row, limit, x) \
+    _mm256_andnot_pd(_mm256_castsi256_pd(_mm256_cmpgt_epi64(words_set1(limit), \
+        words_load(row))), x)
 #define vec_transpose(x) KERNEL(transpose)(x)
 
 ATTN_INLINE void KERNEL(transpose)(__m256d* x) {

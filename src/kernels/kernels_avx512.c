@@ -19,6 +19,16 @@
 
 #define ISA_NAME "avx512"
 
+/* ---- integers ---- */
+#define words __m512i
+#define WORD_LANES 8
+#define words_load(from) _mm512_loadu_si512(from)
+#define words_set1(x) _mm512_set1_epi64((long long)(x))
+#define words_add(a, b) _mm512_add_epi64(a, b)
+#define words_xor(a, b) _mm512_xor_si512(a, b)
+#define words_product(a, b) _mm512_mul_epu32(a, b)
+#define words_upper(x) _mm512_srli_epi64(x, 32)
+
 /* ---- float ---- */
 #define REAL_BITS 32
 #include "real.h"
@@ -61,6 +71,11 @@
     (_mm512_storeu_pd(to, _mm512_cvtps_pd(_mm512_castps512_ps256(x))), \
      _mm512_storeu_pd((to) + 8, \
         _mm512_cvtps_pd(_mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(x), 1)))))
+#define vec_store_words(to, even, odd) \
+    _mm512_storeu_si512(to, _mm512_mask_blend_epi32(0xAAAA, even, _mm512_slli_epi64(odd, 32)))
+#define vec_if_word_from(row, limit, x) \
+    _mm512_maskz_mov_ps(_mm512_cmpge_epu32_mask(words_load(row), \
+        _mm512_set1_epi32((int32_t)(limit))), x)
 #define vec_transpose(x) KERNEL(transpose)(x)
 
 /* four times, rows i and i + 8 lane by lane in turn become rows 2i and 2i + 1 */
@@ -116,6 +131,8 @@ ATTN_INLINE void KERNEL(transpose)(__m512* x) {
 #undef vec_from_doubles
 #undef vec_to_doubles
 #undef vec_transpose
+#undef vec_store_words
+#undef vec_if_word_from
 
 /* ---- double ---- */
 #define REAL_BITS 64
@@ -153,6 +170,10 @@ ATTN_INLINE void KERNEL(transpose)(__m512* x) {
     _mm512_castsi512_pd(_mm512_slli_epi64(_mm512_castpd_si512(rounded), 52))
 #define vec_from_doubles(from) _mm512_loadu_pd(from)
 #define vec_to_doubles(to, x) _mm512_storeu_pd(to, x)
+#define vec_store_words(to, even, odd) \
+    ((void)(odd), _mm512_storeu_si512(to, _mm512_and_si512(even, words_set1(UINT32_MAX))))
+#define vec_if_word_from(row, limit, x) \
+    _mm512_maskz_mov_pd(_mm512_cmpge_epu64_mask(words_load(row), words_set1(limit)), x)
 #define vec_transpose(x) KERNEL(transpose)(x)
 
 /* three times, rows i and i + 4 lane by lane in turn become rows 2i and 2i + 1 */

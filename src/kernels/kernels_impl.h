@@ -19,6 +19,15 @@
  *   vec_any_nan(x)                     whether some lane is NaN
  *   vec_from_doubles, vec_to_doubles   VEC_LANES doubles, as `real`, from or to memory
  *   vec_transpose(x)                   x[VEC_LANES]: lane i of x[j] and lane j of x[i] change places
+ * and, the same for both precisions, vectors of integers as wide as vec:
+ *   words, WORD_LANES                  a vector of 64-bit integers
+ *   words_load words_set1 words_add words_xor
+ *   words_product(a, b)                of the lower halves of the lanes
+ *   words_upper(x)                     the upper halves of the lanes, moved down
+ * between which and vec there are
+ *   vec_store_words(to, even, odd)     the lower halves of the lanes, one per lane of vec, as
+ *                                      lane_word; where vec has as many lanes as words, of even
+ *   vec_if_word_from(row, limit, x)    x where the lane_word of row is limit or more, else 0
  *
  * Everything is static and inlined into the table's functions: no vector
  * crosses a call. */
@@ -35,6 +44,7 @@
 #include "attend_impl.h"
 #include "marshal_impl.h"
 #include "softmax_impl.h"
+#include "dropout_impl.h"
 #include "tanh_logits_impl.h"
 #include "elementwise_impl.h"
 
@@ -55,6 +65,7 @@ const struct REAL_NAME(attn_kernels) KERNEL(attn_kernels) = {
     KERNEL(softmax_finish),
     KERNEL(scale_lanes),
     KERNEL(divide_lanes),
+    KERNEL(drop_weights),
     KERNEL(tanh_parts),
     KERNEL(tanh_logits),
     KERNEL(soft_cap),

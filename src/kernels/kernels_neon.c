@@ -12,6 +12,16 @@
 
 #define ISA_NAME "neon"
 
+/* ---- integers ---- */
+#define words uint64x2_t
+#define WORD_LANES 2
+#define words_load(from) vld1q_u64(from)
+#define words_set1(x) vdupq_n_u64(x)
+#define words_add(a, b) vaddq_u64(a, b)
+#define words_xor(a, b) veorq_u64(a, b)
+#define words_product(a, b) vmull_u32(vmovn_u64(a), vmovn_u64(b))
+#define words_upper(x) vshrq_n_u64(x, 32)
+
 /* ---- float ---- */
 #define REAL_BITS 32
 #include "real.h"
@@ -48,6 +58,11 @@
     vcvt_high_f32_f64(vcvt_f32_f64(vld1q_f64(from)), vld1q_f64((from) + 2))
 #define vec_to_doubles(to, x) \
     (vst1q_f64(to, vcvt_f64_f32(vget_low_f32(x))), vst1q_f64((to) + 2, vcvt_high_f64_f32(x)))
+#define vec_store_words(to, even, odd) \
+    vst1q_u32(to, vtrn1q_u32(vreinterpretq_u32_u64(even), vreinterpretq_u32_u64(odd)))
+#define vec_if_word_from(row, limit, x) \
+    vreinterpretq_f32_u32(vandq_u32(vcgeq_u32(vld1q_u32(row), vdupq_n_u32(limit)), \
+        vreinterpretq_u32_f32(x)))
 #define vec_transpose(x) KERNEL(transpose)(x)
 
 ATTN_INLINE void KERNEL(transpose)(float32x4_t* x) {
@@ -91,6 +106,8 @@ ATTN_INLINE void KERNEL(transpose)(float32x4_t* x) {
 #undef vec_from_doubles
 #undef vec_to_doubles
 #undef vec_transpose
+#undef vec_store_words
+#undef vec_if_word_from
 
 /* ---- double ---- */
 #define REAL_BITS 64
@@ -127,6 +144,11 @@ ATTN_INLINE void KERNEL(transpose)(float32x4_t* x) {
     (vgetq_lane_f64(x, 0) == 1.0 && vgetq_lane_f64(x, 1) == 1.0)
 #define vec_from_doubles(from) vld1q_f64(from)
 #define vec_to_doubles(to, x) vst1q_f64(to, x)
+#define vec_store_words(to, even, odd) \
+    ((void)(odd), vst1q_u64(to, vandq_u64(even, vdupq_n_u64(UINT32_MAX))))
+#define vec_if_word_from(row, limit, x) \
+    vreinterpretq_f64_u64(vandq_u64(vcgeq_u64(vld1q_u64(row), vdupq_n_u64(limit)), \
+        vreinterpretq_u64_f64(x)))
 #define vec_transpose(x) KERNEL(transpose)(x)
 
 ATTN_INLINE void KERNEL(transpose)(float64x2_t* x) {

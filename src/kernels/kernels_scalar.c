@@ -11,6 +11,16 @@
 
 #define ISA_NAME "scalar"
 
+/* ---- integers ---- */
+#define words uint64_t
+#define WORD_LANES 1
+#define words_load(from) (*(from))
+#define words_set1(x) ((uint64_t)(x))
+#define words_add(a, b) ((a) + (b))
+#define words_xor(a, b) ((a) ^ (b))
+#define words_product(a, b) ((uint64_t)(uint32_t)(a) * (uint32_t)(b))
+#define words_upper(x) ((x) >> 32)
+
 /* ---- float ---- */
 #define REAL_BITS 32
 #include "real.h"
@@ -56,6 +66,8 @@ static inline real KERNEL(power_of_two)(real rounded) {
 
 #define vec_from_doubles(from) ((real)*(from))
 #define vec_to_doubles(to, x) (*(to) = (double)(x))
+#define vec_store_words(to, even, odd) ((void)(odd), *(to) = (uint32_t)(even))
+#define vec_if_word_from(row, limit, x) (*(row) >= (limit) ? (x) : 0)
 #define vec_transpose(x) ((void)(x))
 
 #include "kernels_impl.h"
@@ -90,6 +102,8 @@ static inline real KERNEL(power_of_two)(real rounded) {
 #undef vec_from_doubles
 #undef vec_to_doubles
 #undef vec_transpose
+#undef vec_store_words
+#undef vec_if_word_from
 
 /* ---- double ---- */
 #define REAL_BITS 64
@@ -152,6 +166,8 @@ static inline real KERNEL(product_less)(real a, real b, real c) {
 
 #define vec_from_doubles(from) (*(from))
 #define vec_to_doubles(to, x) (*(to) = (x))
+#define vec_store_words(to, even, odd) ((void)(odd), *(to) = (uint32_t)(even))
+#define vec_if_word_from(row, limit, x) (*(row) >= (limit) ? (x) : 0)
 #define vec_transpose(x) ((void)(x))
 
 #include "kernels_impl.h"

@@ -4,16 +4,16 @@
 static void REAL_NAME(drop_weights)(const struct attn_attention* p,
                                     const struct REAL_NAME(panel) * panel, ptrdiff_t s_begin,
                                     ptrdiff_t keys) {
-    const ptrdiff_t width = REAL_KERNELS->block_columns;
-    const real factor = (real)attn_dropout_factor(&p->dropout);
-    for (ptrdiff_t i = 0; i < panel->queries; i++) {
-        const uint64_t row = (uint64_t)((panel->batch * p->heads + panel->head) * p->target +
-                                        panel->t_begin + i);
-        attn_dropout_keep(&p->dropout, row * (uint64_t)p->source + (uint64_t)s_begin, keys,
-                          panel->keep);
-        for (ptrdiff_t j = 0; j < keys; j++) {
-            real* weight = panel->logits + j * width + i;
-            *weight = panel->keep[j] ? *weight * factor : 0;
-        }
+    const uint64_t threshold = attn_dropout_threshold(&p->dropout);
+    const struct attn_random_stream stream = attn_dropout_stream(&p->dropout);
+    const uint64_t row =
+        (uint64_t)((panel->batch * p->heads + panel->head) * p->target + panel->t_begin);
+    if (threshold > UINT32_MAX) {
+        memset(panel->logits, 0, (size_t)(keys * REAL_KERNELS->block_columns) * sizeof(real));
+    } else {
+        REAL_KERNELS->drop_weights(keys, panel->logits, &stream,
+                                   row * (uint64_t)p->source + (uint64_t)s_begin,
+                                   (uint64_t)p->source, (uint32_t)threshold,
+                                   (real)attn_dropout_factor(&p->dropout));
     }
 }

@@ -35,7 +35,6 @@ struct REAL_NAME(panel) {
     real* cleaned;       /* a tile of values, the thread's */
     real* spare;         /* a row of output that nobody wants (V), the thread's */
     unsigned char* dead; /* (W) queries that see nothing, the thread's */
-    uint8_t* keep;       /* (H) dropout of one row of logits, the thread's */
     ptrdiff_t batch, head;
     ptrdiff_t matrix; /* of keys and values: batch * G + key head */
     ptrdiff_t t_begin, queries;
@@ -250,7 +249,7 @@ static size_t REAL_NAME(scratch_size)(const struct REAL_NAME(attend) * attend) {
     const ptrdiff_t numbers =
         shared + REAL_KERNELS->tile_queries / width * REAL_NAME(panel_size)(p);
     return (size_t)REAL_NAME(pointer_count)() * sizeof(real*) + (size_t)numbers * sizeof(real) +
-           (size_t)(width + height);
+           (size_t)width;
 }
 
 /* the panels of a tile of queries; returns their number */
@@ -270,7 +269,6 @@ static int REAL_NAME(lay_out)(const struct REAL_NAME(attend) * attend, ptrdiff_t
     panel.spare = panel.cleaned + attend->value_tile_size;
     panel.query = panel.spare + p->value_dim;
     panel.dead = (unsigned char*)(panel.query + most / width * size);
-    panel.keep = panel.dead + width;
     panel.batch = matrix / p->heads;
     panel.head = matrix % p->heads;
     panel.matrix = panel.batch * p->key_heads + panel.head / (p->heads / p->key_heads);

@@ -19,6 +19,12 @@ struct attn_dropout {
 void attn_dropout_keep(const struct attn_dropout* dropout, uint64_t first, ptrdiff_t count,
                        uint8_t* keep);
 
+/* A word of the stream below this drops its element: none at rate 0, all at rate 1. */
+uint64_t attn_dropout_threshold(const struct attn_dropout* dropout);
+
+/* The elements' words, by their index. */
+struct attn_random_stream attn_dropout_stream(const struct attn_dropout* dropout);
+
 /* What kept elements are multiplied by; 0 when nothing is kept. */
 double attn_dropout_factor(const struct attn_dropout* dropout);
 
