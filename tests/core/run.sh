@@ -116,8 +116,8 @@ elif has avx2 && has fma; then
     intrinsics=$work/test_intrinsics.c
     tests+=(intrinsics)
     if emulate_avx512 &&
-        compile "avx512 emulated" "$work/kernels" gcc -O2 -fopenmp -Wno-psabi \
-            -Wno-unused-function -I"$here/emulated"; then
+        compile "avx512 emulated" "$work/kernels" gcc -O1 -ftree-loop-vectorize -fopenmp \
+            -Wno-psabi -Wno-unused-function -I"$here/emulated"; then
         run "avx512 emulated" "" 80
     else
         failed=$((failed + 1))
