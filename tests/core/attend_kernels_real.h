@@ -170,6 +170,8 @@ static void REAL_NAME(dots)(ptrdiff_t keys, ptrdiff_t depth, ptrdiff_t run) {
 static void REAL_NAME(adds_weighted)(ptrdiff_t dims, ptrdiff_t keys, ptrdiff_t block_keys) {
     const ptrdiff_t rows = REAL_KERNELS->block_rows, width = REAL_KERNELS->block_columns;
     const ptrdiff_t last = (dims - 1) / rows * rows;
+    /* with the room behind that packing wants: of the scalar products gcc 12 has made
+     * vectors that load a key after the last */
     real* values =
         REAL_NAME(draw)(PACKED, REAL_NAME(place)(keys, last, block_keys) + ATTN_PACK_SPILL);
     for (ptrdiff_t j = 0; j < keys; j++) {
