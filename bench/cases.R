@@ -152,15 +152,17 @@ scaling_cases <- function(processors = parallel::detectCores()) {
   threads <- 2^(0:4)
   threads <- threads[threads <= processors]
   if (length(threads) < 3L) return(NULL)
-  scaled <- function(kind, ...) {
-    cases_of("Scaling", kind, "core", ..., threads = paste(threads, collapse = ","))
+  scaled <- function(section, kind, ...) {
+    cases_of(paste("Scaling:", section), kind, "core", ...,
+      threads = paste(threads, collapse = ",")
+    )
   }
   rbind(
-    scaled("peak"),
-    scaled("matmul", M = 8192, D = 512, C = 512),
-    scaled("attention", B = 1, T = c(2048, 8192), D = 512, N = 8),
-    scaled("attention", B = 1, T = 8192, D = 512, N = 8, mask = "causal"),
-    scaled("layer", B = c(8, 1), T = c(512, 8192), D = 512, N = 8)
+    scaled("FMA peak", "peak"),
+    scaled("matrix product", "matmul", M = 8192, D = 512, C = 512),
+    scaled("attention", "attention", B = 1, T = c(2048, 8192), D = 512, N = 8),
+    scaled("attention", "attention", B = 1, T = 8192, D = 512, N = 8, mask = "causal"),
+    scaled("layer", "layer", B = c(8, 1), T = c(512, 8192), D = 512, N = 8)
   )
 }
 
