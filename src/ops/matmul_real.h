@@ -173,17 +173,20 @@ static void REAL_NAME(divide)(struct REAL_NAME(product) * product, int threads,
     const ptrdiff_t panels = product->panels_before[product->factors];
     const ptrdiff_t height = REAL_KERNELS->block_rows;
     const ptrdiff_t wanted = threads > 1 ? threads * ITEMS_PER_THREAD : 1;
-    product->row_panels = divide_up(product->rows, height);
-    product->row_blocks = larger(divide_up(product->row_panels, REAL_KERNELS->product_panels),
-                                 smaller(wanted, divide_up(product->row_panels, FEWEST_PANELS)));
+    const ptrdiff_t row_panels = divide_up(product->rows, height);
+    ptrdiff_t blocks = larger(divide_up(row_panels, REAL_KERNELS->product_panels),
+                              smaller(wanted, divide_up(row_panels, FEWEST_PANELS)));
+    /* as many for each thread, or one would work on the last while others wait */
+    blocks = smaller(divide_up(blocks, threads) * threads, row_panels);
     const ptrdiff_t least = divide_up(SHARED_COLUMNS, REAL_KERNELS->block_columns);
-    const double slices = operations / ITEM_OPERATIONS / (double)product->row_blocks;
+    const double slices = operations / ITEM_OPERATIONS / (double)blocks;
     ptrdiff_t shares = slices > 1 ? (ptrdiff_t)smaller((ptrdiff_t)slices, panels) : 1;
     shares = smaller(shares, divide_up(panels, least));
-    if (product->row_blocks < threads) {
-        /* few rows: threads share the columns instead */
-        shares = larger(shares, smaller(divide_up(wanted, product->row_blocks), panels));
+    if (blocks < wanted) { /* few rows: threads share the columns as well */
+        shares = larger(shares, smaller(divide_up(wanted, blocks), divide_up(panels, FEWEST_PANELS)));
     }
+    product->row_panels = row_panels;
+    product->row_blocks = blocks;
     product->shares = shares;
     product->depth_blocks = divide_up(product->depth, REAL_KERNELS->product_depth);
     product->most_depth = divide_up(product->depth, product->depth_blocks);
