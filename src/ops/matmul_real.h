@@ -183,7 +183,8 @@ static void REAL_NAME(divide)(struct REAL_NAME(product) * product, int threads,
     ptrdiff_t shares = slices > 1 ? (ptrdiff_t)smaller((ptrdiff_t)slices, panels) : 1;
     shares = smaller(shares, divide_up(panels, least));
     if (blocks < wanted) { /* few rows: threads share the columns as well */
-        shares = larger(shares, smaller(divide_up(wanted, blocks), divide_up(panels, FEWEST_PANELS)));
+        const ptrdiff_t most = divide_up(panels, FEWEST_PANELS);
+        shares = larger(shares, smaller(divide_up(wanted, blocks), most));
     }
     product->row_panels = row_panels;
     product->row_blocks = blocks;

@@ -13,7 +13,8 @@
 static const int heights[] = {1,  2,  3,  5,  6,  7,  8,  9,  11, 12,  13,  14,  15,  16,
                               17, 27, 28, 29, 47, 48, 49, 95, 96, 97,  111, 112, 113, 200};
 static const int depths[] = {1, 2, 3, 7, 8, 9, 15, 16, 17, 64, 80, 255, 256, 257, 300, 513, 770};
-static const int widths[] = {1, 2, 3, 4, 5, 7, 8, 9, 12, 15, 16, 17, 24, 31, 32, 33, 40, 63, 65, 100};
+static const int widths[] = {1,  2,  3,  4,  5,  7,  8,  9,  12, 15,
+                             16, 17, 24, 31, 32, 33, 40, 63, 65, 100};
 enum { MOST_THREADS = 3 };
 
 #define ONE_OF(dice, table) dice_one_of(dice, table, (int)(sizeof(table) / sizeof(table[0])))
