@@ -22,23 +22,17 @@ enum attn_status attn_checked_length(int rank, const ptrdiff_t* dim, ptrdiff_t* 
  * attention knows. The innermost axis is always contiguous. */
 struct attn_strides {
     ptrdiff_t batch, head, row;
-    /* Where the rows of B or T do not lie evenly (the flattened axes of an R
-     * array), tables of their offsets stand for the strides; else NULL. */
-    const ptrdiff_t *batch_offset, *row_offset;
 };
 
 static inline struct attn_strides attn_strides(ptrdiff_t batch, ptrdiff_t head, ptrdiff_t row) {
-    const struct attn_strides even = {batch, head, row, NULL, NULL};
-    return even;
+    const struct attn_strides strides = {batch, head, row};
+    return strides;
 }
 
 /* where row `row` of a head starts */
 static inline ptrdiff_t attn_row(const struct attn_strides* strides, ptrdiff_t batch,
                                  ptrdiff_t head, ptrdiff_t row) {
-    return (strides->batch_offset != NULL ? strides->batch_offset[batch]
-                                          : batch * strides->batch) +
-           head * strides->head +
-           (strides->row_offset != NULL ? strides->row_offset[row] : row * strides->row);
+    return batch * strides->batch + head * strides->head + row * strides->row;
 }
 
 #endif

@@ -91,7 +91,7 @@ static void REAL_NAME(pack_block)(const struct REAL_NAME(product) * product,
         const ptrdiff_t start = x->row_place == NULL ? block->first_row * x->step : 0;
         REAL_KERNELS->pack_rows(
             block->rows, block->depth, (const real*)x->data + start + block->first_depth, x->step,
-            places_from(x->row_place, block->first_row), block->packed, product->a_panel);
+            attn_places_from(x->row_place, block->first_row), block->packed, product->a_panel);
     }
 }
 
@@ -105,7 +105,7 @@ static void REAL_NAME(deliver)(const struct REAL_NAME(block) * block,
             to += panel->column * out->step;
         }
         REAL_KERNELS->write_columns(block->rows, panel->present, from, panel->width, NULL, to,
-                                    out->step, places_from(out->column_place, panel->column));
+                                    out->step, attn_places_from(out->column_place, panel->column));
         return;
     }
     real* to = (real*)out->data + panel->column;
@@ -125,7 +125,7 @@ static void REAL_NAME(multiply_by_panel)(const struct REAL_NAME(product) * produ
     ptrdiff_t c_row = panel->width;
     const ptrdiff_t* place = NULL;
     if (in_place) {
-        place = places_from(out->row_place, block->first_row);
+        place = attn_places_from(out->row_place, block->first_row);
         c = (real*)out->data + panel->column + (place == NULL ? block->first_row * out->step : 0);
         c_row = out->step;
     }

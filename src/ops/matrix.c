@@ -22,10 +22,6 @@ static ptrdiff_t start_of_rows(enum attn_layout layout, ptrdiff_t step, const pt
     return layout == ATTN_COLUMNS ? first : place == NULL ? first * step : 0;
 }
 
-static const ptrdiff_t* places_from(const ptrdiff_t* place, ptrdiff_t first) {
-    return place == NULL ? NULL : place + first;
-}
-
 #define REAL_BITS 32
 #include "real.h"
 #define REAL_KERNELS (attn_kernels()->f32)

@@ -57,7 +57,13 @@ static inline struct attn_matrix_out attn_columns_out(double* data, ptrdiff_t ro
 /* Whether two descriptions are of the same numbers, given that they are of as many
  * rows and columns. */
 static inline int attn_same_matrix(const struct attn_matrix* a, const struct attn_matrix* b) {
-    return a->data == b->data && a->layout == b->layout && a->step == b->step;
+    return a->data == b->data && a->layout == b->layout && a->step == b->step &&
+           a->row_place == b->row_place;
+}
+
+/* the places of the rows or columns from `first` on, where there are any */
+static inline const ptrdiff_t* attn_places_from(const ptrdiff_t* place, ptrdiff_t first) {
+    return place == NULL ? NULL : place + first;
 }
 
 /* from (rows x columns) into `to`; one of the two is ATTN_ROWS. */

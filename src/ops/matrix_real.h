@@ -9,8 +9,8 @@ static void REAL_NAME(copy_block)(void* work, ptrdiff_t item, int thread) {
     const ptrdiff_t rows = left < COPY_ROWS ? left : COPY_ROWS;
     const ptrdiff_t source = start_of_rows(from->layout, from->step, from->row_place, first);
     const ptrdiff_t target = start_of_rows(to->layout, to->step, to->row_place, first);
-    const ptrdiff_t* source_place = places_from(from->row_place, first);
-    const ptrdiff_t* target_place = places_from(to->row_place, first);
+    const ptrdiff_t* source_place = attn_places_from(from->row_place, first);
+    const ptrdiff_t* target_place = attn_places_from(to->row_place, first);
     if (from->layout == ATTN_COLUMNS) {
         REAL_KERNELS->read_columns(rows, copy->columns, (const double*)from->data + source,
                                    from->step, (real*)to->data + target, to->step, target_place);
