@@ -31,8 +31,10 @@ struct product {
 
 static void call_product(void* data) {
     const struct product* p = data;
-    check(attn_matmul(&context, p->dtype, p->rows, p->depth, p->columns, p->x, p->packed, NULL,
-                      p->out));
+    const struct attn_matrix x = attn_rows(p->x, p->depth);
+    const struct attn_factor factor = {p->columns, p->packed, NULL,
+                                       attn_rows_out(p->out, p->columns)};
+    check(attn_matmul_each(&context, p->dtype, p->rows, p->depth, &x, 1, &factor));
     reset_workspace();
 }
 

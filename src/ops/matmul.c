@@ -14,10 +14,6 @@ static ptrdiff_t smaller(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
 static ptrdiff_t larger(ptrdiff_t a, ptrdiff_t b) { return a > b ? a : b; }
 static ptrdiff_t divide_up(ptrdiff_t a, ptrdiff_t b) { return (a + b - 1) / b; }
 
-static const ptrdiff_t* places_from(const ptrdiff_t* place, ptrdiff_t first) {
-    return place == NULL ? NULL : place + first;
-}
-
 #define REAL_BITS 32
 #include "real.h"
 #define REAL_KERNELS (attn_kernels()->f32)
@@ -51,12 +47,4 @@ enum attn_status attn_matmul_each(const struct attn_context* context, enum attn_
                                   int count, const struct attn_factor* factor) {
     return dtype == ATTN_FLOAT32 ? matmul_f32(context, rows, depth, x, count, factor)
                                  : matmul_f64(context, rows, depth, x, count, factor);
-}
-
-enum attn_status attn_matmul(const struct attn_context* context, enum attn_dtype dtype,
-                             ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t columns, const void* x,
-                             const void* packed, const void* bias, void* out) {
-    const struct attn_matrix left = attn_rows(x, depth);
-    const struct attn_factor factor = {columns, packed, bias, attn_rows_out(out, columns)};
-    return attn_matmul_each(context, dtype, rows, depth, &left, 1, &factor);
 }

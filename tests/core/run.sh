@@ -10,7 +10,7 @@ src=$here/../../src
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 passed=0 failed=0 skipped=0
-portable_tests=(random threads elementary kernels matmul attend_kernels state attention)
+portable_tests=(random threads elementary matmul attend_kernels state attention)
 tests=("${portable_tests[@]}")
 warnings=(-Wall -Wextra -Wshadow -Wvla -pedantic)
 

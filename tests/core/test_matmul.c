@@ -1,8 +1,8 @@
 /* The matrix product in every layout, at every instruction set and in both
  * precisions: sizes on both sides of every edge of the blocking, several
  * right-hand sides at once, the same bits for any number of threads and for a row
- * alone. Arrays end where their numbers end, so that the address sanitizer sees a
- * number too many. */
+ * alone. What is read ends where its numbers end, so that the address sanitizer sees a
+ * number too many; what is written has a guard behind it. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,7 +15,7 @@ static const int heights[] = {1,  2,  3,  5,  6,  7,  8,  9,  11, 12,  13,  14, 
 static const int depths[] = {1, 2, 3, 7, 8, 9, 15, 16, 17, 64, 80, 255, 256, 257, 300, 513, 770};
 static const int widths[] = {1,  2,  3,  4,  5,  7,  8,  9,  12, 15,
                              16, 17, 24, 31, 32, 33, 40, 63, 65, 100};
-enum { MOST_THREADS = 3 };
+enum { MOST_THREADS = 3, GUARD = 128 };
 
 #define ONE_OF(dice, table) dice_one_of(dice, table, (int)(sizeof(table) / sizeof(table[0])))
 
@@ -133,6 +133,18 @@ static double number_of_result(const struct problem* p, const struct side* side,
     return p->dtype == ATTN_FLOAT32 ? (double)((const float*)out)[at] : ((const double*)out)[at];
 }
 
+/* A result has only 0xFF behind it: kernels store whole vectors. */
+static void check_guard(const struct side* side, enum attn_dtype dtype, ptrdiff_t rows,
+                        const void* out) {
+    const size_t element = side->as_columns ? sizeof(double) : attn_dtype_size(dtype);
+    unsigned char untouched[GUARD];
+    memset(untouched, 0xFF, sizeof untouched);
+    CHECK(memcmp((const unsigned char*)out + (size_t)(rows * side->columns) * element, untouched,
+                 sizeof untouched) == 0,
+          "%s: a product of %td x %td is written past its end", attn_kernels()->isa, rows,
+          side->columns);
+}
+
 /* results of rows [first, first + rows), for side i: row-major doubles, to be freed */
 static void run(const struct problem* p, ptrdiff_t first, ptrdiff_t rows, int threads,
                 double** results) {
@@ -153,8 +165,8 @@ static void run(const struct problem* p, ptrdiff_t first, ptrdiff_t rows, int th
         attn_matmul_pack(p->dtype, p->depth, side->columns, matrix, packed[i]);
         free(matrix);
         bias[i] = side->bias != NULL ? in_dtype(p->dtype, side->bias, side->columns) : NULL;
-        out[i] = malloc((size_t)count * element);
-        memset(out[i], 0xFF, (size_t)count * element); /* NaN in both precisions */
+        out[i] = malloc((size_t)count * element + GUARD);
+        memset(out[i], 0xFF, (size_t)count * element + GUARD); /* NaN in both precisions */
         row_place[i] = places(!side->as_columns && side->is_turned, rows);
         column_place[i] = places(side->as_columns && side->is_turned, side->columns);
         const struct attn_matrix_out to = {out[i], side->as_columns ? ATTN_COLUMNS : ATTN_ROWS,
@@ -166,6 +178,7 @@ static void run(const struct problem* p, ptrdiff_t first, ptrdiff_t rows, int th
         attn_matmul_each(&context, p->dtype, rows, p->depth, &x, p->sides, factor);
     CHECK(status == ATTN_OK, "the product answers %d", (int)status);
     for (int i = 0; i < p->sides; i++) {
+        check_guard(&p->side[i], p->dtype, rows, out[i]);
         results[i] = malloc((size_t)(rows * p->side[i].columns) * sizeof(double));
         for (ptrdiff_t at = 0; at < rows * p->side[i].columns; at++) {
             results[i][at] =
@@ -302,5 +315,6 @@ int main(int argc, char** argv) {
             }
         }
     }
+    CHECK(!attn_kernels_choose("no such set"), "an unknown set is accepted");
     return checks_end();
 }
