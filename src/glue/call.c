@@ -103,6 +103,36 @@ void glue_abort(const char* kind, const char* format, ...) {
     Rf_error("%s", message); /* not reached */
 }
 
+const char* glue_string(SEXP x, const char* what) {
+    if (TYPEOF(x) != STRSXP || Rf_xlength(x) != 1) {
+        glue_abort("internal", "%s is not a string", what);
+    }
+    return CHAR(STRING_ELT(x, 0));
+}
+
+enum attn_dtype glue_dtype(SEXP name) {
+    const char* dtype = glue_string(name, "dtype");
+    if (strcmp(dtype, "float32") != 0 && strcmp(dtype, "float64") != 0) {
+        glue_abort("internal", "there is no dtype %s", dtype);
+    }
+    return strcmp(dtype, "float64") == 0 ? ATTN_FLOAT64 : ATTN_FLOAT32;
+}
+
+struct attn_random_key glue_key(SEXP words) {
+    struct attn_random_key key;
+    if (TYPEOF(words) != REALSXP || Rf_xlength(words) != 2) {
+        glue_abort("internal", "a key is not two numbers");
+    }
+    for (int i = 0; i < 2; i++) {
+        const double word = REAL_RO(words)[i];
+        if (!(word >= 0 && word <= UINT32_MAX)) {
+            glue_abort("internal", "a word of a key is out of range");
+        }
+        key.word[i] = (uint32_t)word;
+    }
+    return key;
+}
+
 SEXP glue_element(SEXP list, const char* name) {
     SEXP names = Rf_getAttrib(list, R_NamesSymbol);
     if (TYPEOF(list) == VECSXP && TYPEOF(names) == STRSXP) {

@@ -54,7 +54,11 @@ struct attn_layer* glue_layer_or_null(SEXP handle);
 SEXP glue_plans(SEXP handle);
 void glue_set_plans(SEXP handle, SEXP plans);
 
-/* ---- lists ---- */
+/* ---- values and lists; R errors where they are not what R's side always passes ---- */
+
+const char* glue_string(SEXP x, const char* what);
+enum attn_dtype glue_dtype(SEXP name);
+struct attn_random_key glue_key(SEXP words);
 
 SEXP glue_element(SEXP list, const char* name); /* R error when missing */
 int glue_int(SEXP list, const char* name);

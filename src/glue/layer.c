@@ -6,13 +6,6 @@
 #include "marshal.h"
 #include "plan.h"
 
-static const char* string_of(SEXP x, const char* what) {
-    if (TYPEOF(x) != STRSXP || Rf_xlength(x) != 1) {
-        glue_abort("internal", "%s is not a string", what);
-    }
-    return CHAR(STRING_ELT(x, 0));
-}
-
 static enum attn_score_mode score_mode_of(const char* name) {
     return strcmp(name, "concat") == 0     ? ATTN_MODE_CONCAT
            : strcmp(name, "additive") == 0 ? ATTN_MODE_ADDITIVE
@@ -20,10 +13,9 @@ static enum attn_score_mode score_mode_of(const char* name) {
 }
 
 SEXP ffi_layer_create(SEXP kind, SEXP dtype, SEXP config, SEXP key) {
-    const struct attn_layer_kind* found = attn_layer_kind_by_name(string_of(kind, "kind"));
-    const int is_double = strcmp(string_of(dtype, "dtype"), "float64") == 0;
-    if (found == NULL || TYPEOF(key) != REALSXP || Rf_xlength(key) != 2) {
-        glue_abort("internal", "a layer needs a known kind and a key of two numbers");
+    const struct attn_layer_kind* found = attn_layer_kind_by_name(glue_string(kind, "kind"));
+    if (found == NULL) {
+        glue_abort("internal", "a layer needs a known kind");
     }
     struct attn_layer_config c = {
         .num_heads = glue_int(config, "num_heads"),
@@ -33,18 +25,18 @@ SEXP ffi_layer_create(SEXP kind, SEXP dtype, SEXP config, SEXP key) {
         .use_bias = glue_flag(config, "use_bias"),
         .use_gate = glue_flag(config, "use_gate"),
         .use_scale = glue_flag(config, "use_scale"),
-        .score_mode = score_mode_of(string_of(glue_element(config, "score_mode"), "score_mode")),
+        .score_mode = score_mode_of(glue_string(glue_element(config, "score_mode"), "score_mode")),
         .dropout = glue_number(config, "dropout"),
     };
     if (c.num_heads < 1 || c.num_key_value_heads < 1 || c.key_dim < 1 || c.value_dim < 1 ||
         c.num_heads % c.num_key_value_heads != 0 || !(c.dropout >= 0 && c.dropout <= 1)) {
         glue_abort("internal", "the configuration of a layer is out of range");
     }
-    struct attn_random_key words = {{(uint32_t)REAL_RO(key)[0], (uint32_t)REAL_RO(key)[1]}};
+    const enum attn_dtype precision = glue_dtype(dtype);
+    const struct attn_random_key words = glue_key(key);
     SEXP handle = PROTECT(glue_new_handle());
     struct attn_layer* layer;
-    if (attn_layer_create(found, is_double ? ATTN_FLOAT64 : ATTN_FLOAT32, &c, words, &layer) !=
-        ATTN_OK) {
+    if (attn_layer_create(found, precision, &c, words, &layer) != ATTN_OK) {
         glue_abort("memory", "attn: there is not enough memory for a layer");
     }
     glue_own(handle, layer);
@@ -80,31 +72,47 @@ SEXP ffi_layer_build(SEXP handle, SEXP widths, SEXP output_shape) {
     }
 }
 
-/* offsets of a weight's rows (all axes but the last) and columns in R's array */
-struct weight_places {
-    ptrdiff_t rows, columns;
-    ptrdiff_t *row_offset, *column_offset;
-};
 
-static struct weight_places places_of(struct glue_call* call, const struct attn_weight* weight) {
-    ptrdiff_t step[ATTN_MAX_RANK], length = 1;
-    for (int axis = 0; axis < weight->rank; axis++) {
-        step[axis] = length;
-        length *= weight->dim[axis];
+/* length of the last axis of a weight */
+static ptrdiff_t columns_of(const struct attn_weight* weight) {
+    return weight->rank > 0 ? weight->dim[weight->rank - 1] : 1;
+}
+
+/* Which row of the tensor the rows of R's array are, the rows being all axes but the
+ * last in R's order; NULL where there is one such axis at most, and no difference. */
+static const ptrdiff_t* row_order(struct glue_call* call, const struct attn_weight* weight) {
+    const int axes = weight->rank - 1;
+    if (axes <= 1) {
+        return NULL;
     }
-    const int last = weight->rank - 1;
-    struct weight_places places = {1, 1, NULL, NULL};
-    places.columns = weight->rank > 0 ? weight->dim[last] : 1;
-    places.rows = length / places.columns;
-    places.row_offset = glue_take(call, (size_t)places.rows, sizeof(ptrdiff_t));
-    places.column_offset = glue_take(call, (size_t)places.columns, sizeof(ptrdiff_t));
-    glue_offsets(last > 0 ? last : 0, weight->dim, step, places.row_offset);
-    if (weight->rank > 0) {
-        glue_offsets(1, weight->dim + last, step + last, places.column_offset);
-    } else {
-        places.column_offset[0] = 0;
+    ptrdiff_t slowest_first[ATTN_MAX_RANK], step[ATTN_MAX_RANK], rows = 1;
+    for (int axis = axes - 1; axis >= 0; axis--) {
+        slowest_first[axes - 1 - axis] = weight->dim[axis];
+        step[axes - 1 - axis] = rows;
+        rows *= weight->dim[axis];
     }
-    return places;
+    ptrdiff_t* order = glue_take(call, (size_t)rows, sizeof *order);
+    glue_offsets(axes, slowest_first, step, order);
+    return order;
+}
+
+static void read_weight(struct glue_call* call, enum attn_dtype dtype,
+                        const struct attn_weight* weight, const struct glue_array* array,
+                        void* tensor) {
+    const ptrdiff_t columns = columns_of(weight), rows = weight->length / columns;
+    const struct attn_matrix from = attn_columns(glue_doubles(call, array), rows);
+    struct attn_matrix_out to = attn_rows_out(tensor, columns);
+    to.row_place = row_order(call, weight);
+    attn_matrix_copy(&call->context, dtype, rows, columns, &from, &to);
+}
+
+static void write_weight(struct glue_call* call, enum attn_dtype dtype,
+                         const struct attn_weight* weight, const void* tensor, double* array) {
+    const ptrdiff_t columns = columns_of(weight), rows = weight->length / columns;
+    struct attn_matrix from = attn_rows(tensor, columns);
+    from.row_place = row_order(call, weight);
+    const struct attn_matrix_out to = attn_columns_out(array, rows);
+    attn_matrix_copy(&call->context, dtype, rows, columns, &from, &to);
 }
 
 static SEXP array_for(const struct attn_weight* weight) {
@@ -130,9 +138,8 @@ SEXP ffi_layer_get_weights(SEXP handle) {
     struct glue_call call;
     glue_begin(&call);
     for (int i = 0; i < layer->weights; i++) {
-        struct weight_places at = places_of(&call, &layer->weight[i]);
-        glue_write(&call.context, layer->dtype, attn_layer_weight(layer, i), at.rows,
-                   at.row_offset, at.columns, at.column_offset, REAL(VECTOR_ELT(list, i)));
+        write_weight(&call, layer->dtype, &layer->weight[i], attn_layer_weight(layer, i),
+                     REAL(VECTOR_ELT(list, i)));
     }
     glue_end(&call);
     UNPROTECT(1);
@@ -161,29 +168,21 @@ SEXP ffi_layer_set_weights(SEXP handle, SEXP weights) {
     }
     struct glue_array array[ATTN_MAX_WEIGHTS];
     for (int i = 0; i < layer->weights; i++) {
-        SEXP x = VECTOR_ELT(weights, i);
-        if (Rf_xlength(x) != layer->weight[i].length) {
-            glue_abort("internal", "a weight does not have its length");
+        /* the array's own dims were checked by R */
+        const struct attn_weight* weight = &layer->weight[i];
+        int dim[ATTN_MAX_RANK];
+        for (int axis = 0; axis < weight->rank; axis++) {
+            dim[axis] = (int)weight->dim[axis];
         }
-        /* the shape was checked by R: here an array is only a run of numbers */
-        memset(&array[i], 0, sizeof array[i]);
-        if (TYPEOF(x) == REALSXP) {
-            array[i].numbers = REAL_RO(x);
-        } else if (TYPEOF(x) == INTSXP || TYPEOF(x) == LGLSXP) {
-            array[i].integers = TYPEOF(x) == INTSXP ? INTEGER_RO(x) : LOGICAL_RO(x);
-        } else {
-            glue_abort("internal", "a weight is not numeric");
-        }
+        array[i] = glue_array_with(VECTOR_ELT(weights, i), weight->rank, dim, "a weight");
     }
     struct glue_call call;
     glue_begin(&call);
     void* read[ATTN_MAX_WEIGHTS];
     const size_t element = attn_dtype_size(layer->dtype);
     for (int i = 0; i < layer->weights; i++) {
-        struct weight_places at = places_of(&call, &layer->weight[i]);
         read[i] = glue_take(&call, (size_t)layer->weight[i].length, element);
-        glue_read(&call.context, layer->dtype, &array[i], at.rows, at.row_offset, at.columns,
-                  at.column_offset, read[i]);
+        read_weight(&call, layer->dtype, &layer->weight[i], &array[i], read[i]);
     }
     unsigned char* storage = NULL;
     enum attn_status status = attn_layer_stage(layer, &storage);

@@ -67,8 +67,7 @@ const double* glue_doubles(struct glue_call* call, const struct glue_array* arra
     if (array->numbers != NULL) {
         return array->numbers;
     }
-    const int last = array->rank - 1;
-    const ptrdiff_t count = array->step[last] * array->dim[last];
+    const ptrdiff_t count = Rf_xlength(array->object);
     double* numbers = glue_take(call, (size_t)count, sizeof *numbers);
     for (ptrdiff_t i = 0; i < count; i++) {
         /* NA_integer_ and a logical NA are missing numbers, not -2^31 */
@@ -93,113 +92,6 @@ ptrdiff_t glue_offsets(int axes, const ptrdiff_t* extent, const ptrdiff_t* step,
         count *= extent[axis];
     }
     return count;
-}
-
-/* Rows are worked on in blocks: a block's part of a column is read from R in
- * one go, and its rows stay in the first-level cache until their lines are full. */
-enum { ROW_BLOCK = 64 };
-
-struct copy {
-    enum attn_dtype dtype;
-    const double* numbers;
-    const int* integers;
-    double* written;
-    void* tensor;
-    const void* read_tensor;
-    ptrdiff_t rows, columns;
-    const ptrdiff_t *row_offset, *column_offset;
-};
-
-#define READ_BLOCK(real, source)                                                    \
-    do {                                                                            \
-        real* to = (real*)copy->tensor + first * copy->columns;                     \
-        for (ptrdiff_t c = 0; c < copy->columns; c++) {                             \
-            const ptrdiff_t column = copy->column_offset[c];                        \
-            for (ptrdiff_t r = 0; r < rows; r++) {                                  \
-                to[r * copy->columns + c] = (real)(source)[row_offset[r] + column]; \
-            }                                                                       \
-        }                                                                           \
-    } while (0)
-
-/* NA_integer_ and a logical NA are missing numbers, not -2^31 */
-static void read_integers(const struct copy* copy, ptrdiff_t first, ptrdiff_t rows) {
-    const ptrdiff_t* row_offset = copy->row_offset + first;
-    for (ptrdiff_t r = 0; r < rows; r++) {
-        for (ptrdiff_t c = 0; c < copy->columns; c++) {
-            const int x = copy->integers[row_offset[r] + copy->column_offset[c]];
-            const double number = x == NA_INTEGER ? R_NaN : (double)x;
-            const ptrdiff_t at = (first + r) * copy->columns + c;
-            if (copy->dtype == ATTN_FLOAT32) {
-                ((float*)copy->tensor)[at] = (float)number;
-            } else {
-                ((double*)copy->tensor)[at] = number;
-            }
-        }
-    }
-}
-
-static void read_block(void* work, ptrdiff_t item, int thread) {
-    (void)thread;
-    const struct copy* copy = work;
-    const ptrdiff_t first = item * ROW_BLOCK;
-    const ptrdiff_t rows = copy->rows - first < ROW_BLOCK ? copy->rows - first : ROW_BLOCK;
-    const ptrdiff_t* row_offset = copy->row_offset + first;
-    if (copy->numbers == NULL) {
-        read_integers(copy, first, rows);
-    } else if (copy->dtype == ATTN_FLOAT32) {
-        READ_BLOCK(float, copy->numbers);
-    } else {
-        READ_BLOCK(double, copy->numbers);
-    }
-}
-
-#define WRITE_BLOCK(real)                                                                  \
-    do {                                                                                   \
-        const real* from = (const real*)copy->read_tensor + first * copy->columns;         \
-        for (ptrdiff_t c = 0; c < copy->columns; c++) {                                    \
-            const ptrdiff_t column = copy->column_offset[c];                               \
-            for (ptrdiff_t r = 0; r < rows; r++) {                                         \
-                copy->written[row_offset[r] + column] = (double)from[r * copy->columns + c]; \
-            }                                                                              \
-        }                                                                                  \
-    } while (0)
-
-static void write_block(void* work, ptrdiff_t item, int thread) {
-    (void)thread;
-    const struct copy* copy = work;
-    const ptrdiff_t first = item * ROW_BLOCK;
-    const ptrdiff_t rows = copy->rows - first < ROW_BLOCK ? copy->rows - first : ROW_BLOCK;
-    const ptrdiff_t* row_offset = copy->row_offset + first;
-    if (copy->dtype == ATTN_FLOAT32) {
-        WRITE_BLOCK(float);
-    } else {
-        WRITE_BLOCK(double);
-    }
-}
-
-static void run_copy(const struct attn_context* context, struct copy* copy, attn_item block) {
-    const ptrdiff_t items = (copy->rows + ROW_BLOCK - 1) / ROW_BLOCK;
-    const double operations = 8.0 * (double)copy->rows * (double)copy->columns;
-    attn_parallel_run(context, attn_parallel_width(context, items, operations), items, block,
-                      copy);
-}
-
-void glue_read(const struct attn_context* context, enum attn_dtype dtype,
-               const struct glue_array* from, ptrdiff_t rows, const ptrdiff_t* row_offset,
-               ptrdiff_t columns, const ptrdiff_t* column_offset, void* tensor) {
-    struct copy copy = {.dtype = dtype, .numbers = from->numbers, .integers = from->integers,
-                        .tensor = tensor, .rows = rows, .columns = columns,
-                        .row_offset = row_offset, .column_offset = column_offset};
-    run_copy(context, &copy, read_block);
-}
-
-void glue_write(const struct attn_context* context, enum attn_dtype dtype, const void* tensor,
-                ptrdiff_t rows, const ptrdiff_t* row_offset, ptrdiff_t columns,
-                const ptrdiff_t* column_offset, double* to) {
-    struct copy copy = {.dtype = dtype, .written = to, .read_tensor = tensor, .rows = rows,
-                        .columns = columns, .row_offset = row_offset,
-                        .column_offset = column_offset};
-    run_copy(context, &copy, write_block);
 }
 
 /* ---- masks ---- */
@@ -245,10 +137,6 @@ struct attn_mask_part glue_mask(struct glue_call* call, const struct glue_array*
         int broadcast = 1;
         for (int i = 0; i < groups[group]; i++) {
             const int at = axis + i;
-            if (mask->dim[at] != 1 && mask->dim[at] != extent[at]) {
-                glue_end(call);
-                glue_abort("internal", "a mask does not fit the scores");
-            }
             steps[i] = mask->dim[at] == 1 ? 0 : mask->step[at];
             broadcast = broadcast && mask->dim[at] == 1;
             count *= extent[at];

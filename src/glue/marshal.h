@@ -2,8 +2,8 @@
  *
  * Inputs and results of a call are matrices as they lie in R's memory (ops/matrix.h):
  * the core reads and writes them where they are. Weights are tensors (row-major, the
- * layer's dtype), copied between when they are set or asked for: an element's place
- * in the R array is the sum of one offset per row and one per column of the tensor. */
+ * layer's dtype), copied when they are set or asked for from or to such a matrix, whose
+ * columns are their last axis. */
 #ifndef ATTN_GLUE_MARSHAL_H
 #define ATTN_GLUE_MARSHAL_H
 
@@ -42,18 +42,9 @@ const double* glue_doubles(struct glue_call* call, const struct glue_array* arra
 ptrdiff_t glue_offsets(int axes, const ptrdiff_t* extent, const ptrdiff_t* step,
                        ptrdiff_t* offsets);
 
-/* tensor (rows x columns) from an R array */
-void glue_read(const struct attn_context* context, enum attn_dtype dtype,
-               const struct glue_array* from, ptrdiff_t rows, const ptrdiff_t* row_offset,
-               ptrdiff_t columns, const ptrdiff_t* column_offset, void* tensor);
-
-/* R's doubles from a tensor (rows x columns) */
-void glue_write(const struct attn_context* context, enum attn_dtype dtype, const void* tensor,
-                ptrdiff_t rows, const ptrdiff_t* row_offset, ptrdiff_t columns,
-                const ptrdiff_t* column_offset, double* to);
-
-/* A mask in the layout of the scores. groups: how many of the layout's axes
- * make up B, N, T and S; extent: all of them in that order. */
+/* A mask in the layout of the scores, to whose extents glue_broadcasts() has found that
+ * it fits. groups: how many of the layout's axes make up B, N, T and S; extent: all of
+ * them in that order. */
 struct attn_mask_part glue_mask(struct glue_call* call, const struct glue_array* mask,
                                 const int groups[4], const ptrdiff_t* extent, double threshold);
 

@@ -156,13 +156,6 @@ static SEXP run(struct attn_attention* problem, const struct op_request* r, int 
     return output;
 }
 
-static enum attn_dtype dtype_of(SEXP name) {
-    return TYPEOF(name) == STRSXP && Rf_xlength(name) == 1 &&
-                   strcmp(CHAR(STRING_ELT(name, 0)), "float64") == 0
-               ? ATTN_FLOAT64
-               : ATTN_FLOAT32;
-}
-
 SEXP ffi_op_attention(SEXP query, SEXP key, SEXP value, SEXP bias, SEXP masks, SEXP options) {
     struct op_request request = {
         .query = glue_array(query, "query"),
@@ -172,7 +165,7 @@ SEXP ffi_op_attention(SEXP query, SEXP key, SEXP value, SEXP bias, SEXP masks, S
     if (!fit_each_other(&request)) {
         glue_abort("internal", "query, key and value do not fit each other");
     }
-    struct attn_attention problem = describe(&request, dtype_of(glue_element(options, "dtype")));
+    struct attn_attention problem = describe(&request, glue_dtype(glue_element(options, "dtype")));
     problem.scale = glue_number(options, "scale");
     problem.soft_cap = glue_number(options, "soft_cap");
     problem.mask.causal = glue_flag(options, "causal");
@@ -226,7 +219,7 @@ SEXP ffi_op_call(SEXP query, SEXP key, SEXP value, SEXP mask, SEXP causal, SEXP 
             return R_NilValue;
         }
     }
-    struct attn_attention problem = describe(&request, dtype_of(dtype));
+    struct attn_attention problem = describe(&request, glue_dtype(dtype));
     problem.mask.causal = is_causal;
     return run(&problem, &request, !is_flash);
 }

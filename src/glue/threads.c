@@ -38,17 +38,15 @@ SEXP ffi_info(void) {
 enum { POLL_EVERY = 1 << 20 };
 
 SEXP ffi_random_uniform(SEXP n, SEXP key) {
-    if (TYPEOF(n) != REALSXP || Rf_xlength(n) != 1 || TYPEOF(key) != REALSXP ||
-        Rf_xlength(key) != 2) {
-        glue_abort("internal", "random numbers need a count and a key");
+    if (TYPEOF(n) != REALSXP || Rf_xlength(n) != 1) {
+        glue_abort("internal", "random numbers need a count");
     }
     const double wanted = REAL_RO(n)[0];
     if (!(wanted >= 0 && wanted <= (double)R_XLEN_T_MAX)) {
         glue_abort("internal", "the count of random numbers is out of range");
     }
     const R_xlen_t count = (R_xlen_t)wanted;
-    const struct attn_random_key words = {
-        {(uint32_t)REAL_RO(key)[0], (uint32_t)REAL_RO(key)[1]}};
+    const struct attn_random_key words = glue_key(key);
     SEXP numbers = PROTECT(Rf_allocVector(REALSXP, count));
     double* to = REAL(numbers);
     for (R_xlen_t i = 0; i < count; i++) {
@@ -65,12 +63,11 @@ SEXP ffi_random_uniform(SEXP n, SEXP key) {
 
 /* exp or tanh as the kernels compute them: for the accuracy tests */
 SEXP ffi_elementary(SEXP x, SEXP name, SEXP dtype) {
-    if (TYPEOF(x) != REALSXP || TYPEOF(name) != STRSXP || TYPEOF(dtype) != STRSXP ||
-        Rf_xlength(name) != 1 || Rf_xlength(dtype) != 1) {
-        glue_abort("internal", "an elementary function needs numbers, its name and a dtype");
+    if (TYPEOF(x) != REALSXP) {
+        glue_abort("internal", "an elementary function needs numbers");
     }
-    const int is_exp = strcmp(CHAR(STRING_ELT(name, 0)), "exp") == 0;
-    const int single = strcmp(CHAR(STRING_ELT(dtype, 0)), "float32") == 0;
+    const int is_exp = strcmp(glue_string(name, "the name of a function"), "exp") == 0;
+    const int single = glue_dtype(dtype) == ATTN_FLOAT32;
     const R_xlen_t count = Rf_xlength(x);
     SEXP y = PROTECT(Rf_allocVector(REALSXP, count));
     const double* from = REAL_RO(x);
