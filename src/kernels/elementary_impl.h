@@ -5,8 +5,7 @@
  * bits) rounds to an integer and leaves that integer in the low bits of the
  * sum, from where it is shifted into an exponent; the bias of the exponent is
  * part of the number that is added. ln2 is split so that the
- * product n * LN2_HIGH is exact with or without fma. The polynomials are Taylor
- * sums, long enough that the first term left out is below a quarter ulp. */
+ * product n * LN2_HIGH is exact with or without fma. */
 #undef EXPONENT_BIAS
 #undef ROUNDING_SHIFT
 #undef LN2_HIGH
@@ -48,7 +47,8 @@
 #define EXP2_C2_LOW -0x1.5e43a53e44da3p-57
 #endif
 
-/* exp(r) - 1 - r over r^2, |r| <= 0.35 */
+/* (exp(r) - 1 - r) / r^2, |r| <= 0.35: a Taylor sum, long enough that the first term
+ * left out is below a quarter ulp of exp(r) */
 ATTN_INLINE vec KERNEL(exp_tail)(vec r) {
 #if REAL_BITS == 32
     vec sum = vec_set1((real)(1.0 / 5040));
@@ -87,6 +87,19 @@ ATTN_INLINE vec KERNEL(vec_exp)(vec x) {
     /* a product, not a shift of y's own exponent: NaN times anything stays NaN */
     y = vec_mul(y, vec_power_of_two(rounded));
     return vec_if_less(x, vec_set1(EXP_LOWEST), vec_set1((real)0), y);
+}
+
+/* tanh|x| = e / (e + 2) with e = exp(2|x|) - 1, and e = 2^n (exp(r) - 1) + (2^n - 1),
+ * which keeps its relative precision down to the smallest x. */
+ATTN_INLINE vec KERNEL(vec_tanh)(vec x) {
+    vec rounded;
+    vec twice = vec_abs(x);
+    twice = vec_min(vec_set1(TANH_ONE), vec_add(twice, twice));
+    vec r = KERNEL(reduce)(twice, &rounded);
+    vec expm1_r = vec_fma(vec_mul(r, r), KERNEL(exp_tail)(r), r);
+    vec power = vec_power_of_two(rounded);
+    vec e = vec_fma(power, expm1_r, vec_sub(power, vec_set1((real)1)));
+    return vec_copysign(vec_div(e, vec_add(e, vec_set1((real)2))), x);
 }
 
 /* ---- exp(scale * x) for x <= 0, in the softmax ----------------------------- */
@@ -153,23 +166,11 @@ ATTN_INLINE vec KERNEL(vec_exp_negative)(vec x, struct KERNEL(exponent) by) {
     return vec_mul(twice, vec_power_of_two(rounded));
 }
 
-/* tanh|x| = e / (e + 2) with e = exp(2|x|) - 1, and e = 2^n (exp(r) - 1) + (2^n - 1),
- * which keeps its relative precision down to the smallest x. */
-ATTN_INLINE vec KERNEL(vec_tanh)(vec x) {
-    vec rounded;
-    vec twice = vec_abs(x);
-    twice = vec_min(vec_set1(TANH_ONE), vec_add(twice, twice));
-    vec r = KERNEL(reduce)(twice, &rounded);
-    vec expm1_r = vec_fma(vec_mul(r, r), KERNEL(exp_tail)(r), r);
-    vec power = vec_power_of_two(rounded);
-    vec e = vec_fma(power, expm1_r, vec_sub(power, vec_set1((real)1)));
-    return vec_copysign(vec_div(e, vec_add(e, vec_set1((real)2))), x);
-}
-
 /* ---- exp(scale * x) as a sum of two numbers, for the tanh of sums ------------- */
 
-/* (2^f - 1 - c1 f - c2 f^2) / f^3, |f| <= 1/2; obtained as exp2_slope, and its
- * error in 2^f is 2^-33 and 2^-63 */
+/* (2^f - 1 - c1 f - c2 f^2) / f^3, |f| <= 1/2, where c1 and c2 are ln2 and ln2^2 / 2:
+ * minimax as exp2_slope is, obtained in the same way; its error in 2^f is 2^-33 and
+ * 2^-63 */
 ATTN_INLINE vec KERNEL(exp2_tail)(vec f) {
 #if REAL_BITS == 32
     vec sum = vec_set1(0x1.fd847cp-17f);
@@ -223,7 +224,8 @@ ATTN_INLINE struct KERNEL(exp_parts) KERNEL(vec_exp_parts)(vec x, struct KERNEL(
     low = vec_add(vec_sub(af, vec_sub(high, one)), low);
 
     vec power = vec_power_of_two(rounded);
-    power = vec_if_less(vec_set1((real)EXPONENT_MOST), vec_abs(product), vec_set1((real)NAN), power);
+    power = vec_if_less(vec_set1((real)EXPONENT_MOST), vec_abs(product), vec_set1((real)NAN),
+                        power);
     struct KERNEL(exp_parts) parts = {vec_mul(high, power), vec_mul(low, power)};
     return parts;
 }

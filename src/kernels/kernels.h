@@ -13,7 +13,10 @@
 
 #include "random.h"
 
-enum { ATTN_PACK_SPILL = 8 };
+enum {
+    ATTN_PACK_SPILL = 8,
+    ATTN_MOST_TILE_PANELS = 8 /* tile_queries / block_columns of any set, at most */
+};
 
 #define ATTN_DECLARE_KERNELS(real, bits)                                                         \
     struct attn_kernels_f##bits {                                                                \
@@ -23,6 +26,9 @@ enum { ATTN_PACK_SPILL = 8 };
         int tile_queries;  /* that share a tile of keys; a multiple of block_columns */          \
         int tile_keys;     /* a multiple of block_rows */                                        \
         int logit_run;     /* of attention: the `run` of dot_logits */                           \
+        int narrow_columns; /* the width of a narrow panel of a product: one vector */           \
+        int product_panels; /* panels of rows of a product that are packed at a time */          \
+        int product_depth;  /* their depth, at most */                                           \
                                                                                                  \
         /* A panel of queries: block_columns of them, one on each lane. Keys and values          \
          * lie in blocks of block_rows.                                                          \
@@ -94,10 +100,6 @@ enum { ATTN_PACK_SPILL = 8 };
         void (*hyperbolic_tangent)(ptrdiff_t count, const real* x, real* y);                     \
                                                                                                  \
         /* ---- packed products and R's arrays (multiply_impl.h, marshal_impl.h) ---- */         \
-        int narrow_columns; /* the width of a narrow panel: one vector */                        \
-        int product_panels; /* panels of rows that are packed at a time */                       \
-        int product_depth;  /* their depth, at most */                                           \
-                                                                                                 \
         /* C (rows x block_columns, or narrow_columns) = A B + bias, or += A B. A: `rows` rows   \
          * as pack_rows or pack_columns leave them; B: (depth x columns), contiguous; bias:      \
          * NULL or a row. Row i of C is at place[i] * c_row, without places at i * c_row. */     \

@@ -8,7 +8,6 @@
 #include "kernels.h"
 #include "unroll.h"
 
-
 #define ISA_NAME "scalar"
 
 /* ---- integers ---- */
@@ -71,39 +70,6 @@ static inline real KERNEL(power_of_two)(real rounded) {
 #define vec_transpose(x) ((void)(x))
 
 #include "kernels_impl.h"
-#undef vec
-#undef VEC_LANES
-#undef BLOCK_ROWS
-#undef BLOCK_VECTORS
-#undef TILE_PANELS
-#undef TILE_KEYS
-#undef LOGIT_RUN
-#undef PRODUCT_PANELS
-#undef PRODUCT_DEPTH
-#undef KERNEL
-#undef REAL_BITS
-#undef vec_load
-#undef vec_store
-#undef vec_set1
-#undef vec_add
-#undef vec_sub
-#undef vec_mul
-#undef vec_div
-#undef vec_fma
-#undef vec_fms
-#undef vec_max
-#undef vec_min
-#undef vec_abs
-#undef vec_copysign
-#undef vec_if_less
-#undef vec_all_one
-#undef vec_any_nan
-#undef vec_power_of_two
-#undef vec_from_doubles
-#undef vec_to_doubles
-#undef vec_transpose
-#undef vec_store_words
-#undef vec_if_word_from
 
 /* ---- double ---- */
 #define REAL_BITS 64

@@ -58,6 +58,8 @@ ATTN_INLINE void KERNEL(multiply_block)(const int rows, const int vectors, ptrdi
 }
 
 /* one unrolled copy for every height; those above BLOCK_ROWS compile to nothing */
+#undef ATTN_MOST_BLOCK_ROWS
+#define ATTN_MOST_BLOCK_ROWS 14
 ATTN_INLINE void KERNEL(multiply_rows)(int rows, const int vectors, ptrdiff_t depth, const real* a,
                                        ptrdiff_t a_depth, const real* b, ptrdiff_t b_depth,
                                        const real* bias, real* c, ptrdiff_t c_row,

@@ -108,7 +108,8 @@ static enum attn_status lay_out(struct attn_layer* layer) {
         struct attn_weight* weight = &layer->weight[i];
         weight->packed_offset = size;
         if (weight->depth > 0) {
-            /* packing adds less than a panel of 64 columns: check before computing it */
+            /* packing fills the last vector up, which adds fewer than 64 columns at any
+             * instruction set: check before computing it */
             if (weight->columns > PTRDIFF_MAX - 64 ||
                 (size_t)weight->columns + 64 > (limit - size) / element / (size_t)weight->depth) {
                 return ATTN_BAD_LENGTH;
