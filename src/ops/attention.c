@@ -5,6 +5,9 @@
 
 #include "kernels.h"
 
+/* What takes 20 ms where a core does 5e8 tanh per second. */
+static const double TANH_ITEM = 1e7;
+
 #define REAL_BITS 32
 #include "real.h"
 #define REAL_KERNELS (attn_kernels()->f32)

@@ -23,6 +23,7 @@ static void REAL_NAME(hide_geometry)(const struct attn_mask* mask,
         if (mask->causal) {
             REAL_NAME(hide_lanes)(panel->logits, j, 0, ahead);
         }
+        /* some query of the panel is past the window of this tile's first key */
         if (mask->window > 0 && mask->window < width + panel->t_begin - s_begin) {
             REAL_NAME(hide_lanes)(panel->logits, j, ahead + mask->window, width);
         }

@@ -1,7 +1,8 @@
 /* From the sums of a panel to rows of the output. Included by attention_real.h. */
 
-/* output (V x block_columns) -> rows of the result, of those queries for which
- * `wanted` is true; zeros where the caller keeps a row at zero. */
+/* output (V x block_columns) -> rows of the result, of the queries that
+ * are dead, or of those that are not, as `dead` says; zeros where the caller keeps a
+ * row at zero. */
 static void REAL_NAME(store_rows)(const struct REAL_NAME(attend) * attend,
                                   const struct REAL_NAME(panel) * panel, int thread, int dead) {
     const struct attn_attention* p = attend->problem;

@@ -10,6 +10,7 @@
 struct REAL_NAME(attend) {
     const struct attn_attention* problem;
     ptrdiff_t key_tiles, query_tiles;           /* per head */
+    ptrdiff_t tile_queries;                     /* of an item of work */
     ptrdiff_t key_tile_size, value_tile_size;   /* in numbers */
     ptrdiff_t key_part; /* tanh: from a tile of keys to each of its parts (kernels.h) */
     /* The scale of the logits is applied in the softmax where it can be, to
@@ -227,8 +228,6 @@ static void REAL_NAME(finish_panel)(const struct REAL_NAME(attend) * attend,
 
 /* ---- items of work ---- */
 
-enum { REAL_NAME(MOST_PANELS) = 8 }; /* of tile_queries */
-
 /* numbers that belong to one panel: query, output, row_max, row_sum */
 static ptrdiff_t REAL_NAME(panel_size)(const struct attn_attention* p) {
     return REAL_NAME(parts)(p) * REAL_NAME(query_part)(p) +
@@ -252,12 +251,12 @@ static size_t REAL_NAME(scratch_size)(const struct REAL_NAME(attend) * attend) {
            (size_t)width;
 }
 
-/* the panels of a tile of queries; returns their number */
+/* the panels of an item's queries; returns their number */
 static int REAL_NAME(lay_out)(const struct REAL_NAME(attend) * attend, ptrdiff_t item, int thread,
                               struct REAL_NAME(panel) * panels) {
     const struct attn_attention* p = attend->problem;
     const ptrdiff_t width = REAL_KERNELS->block_columns, height = REAL_KERNELS->tile_keys;
-    const ptrdiff_t most = REAL_KERNELS->tile_queries, size = REAL_NAME(panel_size)(p);
+    const ptrdiff_t most = attend->tile_queries, size = REAL_NAME(panel_size)(p);
     const ptrdiff_t matrix = item / attend->query_tiles;
     const ptrdiff_t t_first = item % attend->query_tiles * most;
     const ptrdiff_t t_end = p->target - t_first < most ? p->target : t_first + most;
@@ -268,7 +267,7 @@ static int REAL_NAME(lay_out)(const struct REAL_NAME(attend) * attend, ptrdiff_t
     panel.cleaned = panel.logits + 2 * height * width;
     panel.spare = panel.cleaned + attend->value_tile_size;
     panel.query = panel.spare + p->value_dim;
-    panel.dead = (unsigned char*)(panel.query + most / width * size);
+    panel.dead = (unsigned char*)(panel.query + REAL_KERNELS->tile_queries / width * size);
     panel.batch = matrix / p->heads;
     panel.head = matrix % p->heads;
     panel.matrix = panel.batch * p->key_heads + panel.head / (p->heads / p->key_heads);
@@ -289,7 +288,7 @@ static void REAL_NAME(attend_tile)(void* work, ptrdiff_t item, int thread) {
     const struct REAL_NAME(attend)* attend = work;
     const struct attn_attention* p = attend->problem;
     const ptrdiff_t height = REAL_KERNELS->tile_keys;
-    struct REAL_NAME(panel) panel[REAL_NAME(MOST_PANELS)];
+    struct REAL_NAME(panel) panel[ATTN_MOST_TILE_PANELS];
     const int panels = REAL_NAME(lay_out)(attend, item, thread, panel);
     for (int i = 0; i < panels; i++) {
         REAL_NAME(load_queries)(attend, &panel[i], thread);
@@ -331,9 +330,19 @@ static int REAL_NAME(take_memory)(const struct attn_context* context, int thread
            attend->unclean != NULL;
 }
 
+/* Queries of an item: the panels that share tiles of keys, or one where theirs would be
+ * more than TANH_ITEM tanh, as a slice of work ends only between items. Panels do not
+ * depend on each other: the bits are the same. */
+static ptrdiff_t REAL_NAME(item_queries)(const struct attn_attention* p) {
+    const ptrdiff_t queries = REAL_KERNELS->tile_queries;
+    const double tanhs = (double)queries * (double)p->source * (double)p->key_dim;
+    return p->score == ATTN_SCORE_TANH && tanhs > TANH_ITEM ? REAL_KERNELS->block_columns
+                                                            : queries;
+}
+
 static enum attn_status REAL_NAME(attention)(const struct attn_context* context,
                                              const struct attn_attention* p) {
-    const ptrdiff_t queries = REAL_KERNELS->tile_queries, height = REAL_KERNELS->tile_keys;
+    const ptrdiff_t height = REAL_KERNELS->tile_keys;
     const double operations = 2.0 * (double)p->batch * (double)p->heads * (double)p->target *
                               (double)p->source * (double)(p->key_dim + p->value_dim);
     struct REAL_NAME(attend) attend = {0};
@@ -343,9 +352,12 @@ static enum attn_status REAL_NAME(attention)(const struct attn_context* context,
     attend.softmax_scale = in_softmax ? (real)p->scale : 1;
     attend.query_scale = p->score == ATTN_SCORE_DOT && !in_softmax ? (real)p->scale : 1;
     attend.key_tiles = (p->source + height - 1) / height;
-    attend.query_tiles = (p->target + queries - 1) / queries;
+    attend.tile_queries = REAL_NAME(item_queries)(p);
+    attend.query_tiles = (p->target + attend.tile_queries - 1) / attend.tile_queries;
     const ptrdiff_t packs = p->batch * p->key_heads * attend.key_tiles;
     const ptrdiff_t items = p->batch * p->heads * attend.query_tiles;
+    /* packing is a small part of the call: threads pay for it only where the whole is 16
+     * times what they need to pay for themselves */
     const int pack_threads = attn_parallel_width(context, packs, operations / 16);
     const int threads = attn_parallel_width(context, items, operations);
     if (!REAL_NAME(take_memory)(context, threads > pack_threads ? threads : pack_threads,

@@ -8,7 +8,12 @@
  * ends only between items. Columns are not divided below SHARED_COLUMNS, as every
  * item packs its rows anew. */
 static const double ITEM_OPERATIONS = 1.6e8;
-enum { SHARED_COLUMNS = 256, ITEMS_PER_THREAD = 4, FEWEST_PANELS = 4 };
+enum { SHARED_COLUMNS = 256 };
+
+/* Items that a thread finds, so that one that is slower for a while leaves some to
+ * the others; but none of fewer panels of rows than FEWEST_PANELS: each item reads
+ * the right-hand sides anew. */
+enum { ITEMS_PER_THREAD = 4, FEWEST_PANELS = 4 };
 
 static ptrdiff_t smaller(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
 static ptrdiff_t larger(ptrdiff_t a, ptrdiff_t b) { return a > b ? a : b; }

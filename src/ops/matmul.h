@@ -24,7 +24,7 @@ struct attn_factor {
     struct attn_matrix_out out; /* (rows x columns) */
 };
 
-enum { ATTN_MOST_FACTORS = 4 };
+enum { ATTN_MOST_FACTORS = 4 }; /* of one attn_matmul_each() */
 
 /* out = x packed + bias for each of `count` factors, at most ATTN_MOST_FACTORS, in
  * one pass over x (rows x depth) */

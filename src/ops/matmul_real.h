@@ -95,7 +95,7 @@ static void REAL_NAME(pack_block)(const struct REAL_NAME(product) * product,
     }
 }
 
-/* from the panel's place in `waiting` to where it belongs */
+/* a panel of results from `from`, where it is (rows x its width), to where it belongs */
 static void REAL_NAME(deliver)(const struct REAL_NAME(block) * block,
                                const struct REAL_NAME(panel) * panel, const real* from) {
     const struct attn_matrix_out* out = &panel->factor->out;
