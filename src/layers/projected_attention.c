@@ -81,12 +81,15 @@ static int same_input(const struct projection* a, const struct projection* b) {
     return a->rows == b->rows && a->depth == b->depth && attn_same_matrix(a->input, b->input);
 }
 
+_Static_assert((int)ATTN_PROJECTIONS <= (int)ATTN_MOST_FACTORS,
+               "all projections may be from the same array");
+
 /* What is projected from the same array is projected in one pass over it. */
 static enum attn_status project(const struct attn_context* context, const struct attn_layer* layer,
                                 int count, const struct projection* projection) {
     int done[ATTN_PROJECTIONS] = {0};
     for (int first = 0; first < count; first++) {
-        struct attn_factor factor[ATTN_PROJECTIONS];
+        struct attn_factor factor[ATTN_MOST_FACTORS];
         int factors = 0;
         for (int i = first; i < count; i++) {
             if (!done[i] && same_input(&projection[i], &projection[first])) {
