@@ -143,10 +143,11 @@ check_dots <- function(owner, known, ...) {
   list(...)
 }
 
-# For functions whose `...` is there only to say that there is no such argument.
+# For functions whose `...` is there only to say that there is no such argument. A
+# layer's own functions have it as `self`, which callers do not give.
 check_no_dots <- function(owner, ...) {
   if (...length()) {
-    known <- setdiff(names(formals(sys.function(-1L))), "...")
+    known <- setdiff(names(formals(sys.function(-1L))), c("self", "..."))
     check_no_unknown(as.list(substitute(list(...)))[-1L], known, owner)
   }
 }

@@ -103,8 +103,7 @@ scores_function <- function(self) {
 call_scores <- function(self, inputs, mask, training, return_attention_scores, use_causal_mask,
                         ...) {
   if (...length()) {
-    known <- setdiff(names(formals(sys.function())), c("self", "..."))
-    check_no_unknown(as.list(substitute(list(...)))[-1L], known, self$label)
+    check_no_dots(self$label, ...)
   }
   if (missing(inputs)) {
     check_given(TRUE, self$label, "inputs", "a list of arrays: query, value[, key]")

@@ -225,8 +225,7 @@ no_masks <- list(query_mask = NULL, value_mask = NULL, key_mask = NULL, attentio
 call_heads <- function(self, query, value, key, query_mask, value_mask, key_mask, attention_mask,
                        return_attention_scores, training, use_causal_mask, ...) {
   if (...length()) {
-    known <- setdiff(names(formals(sys.function())), c("self", "..."))
-    check_no_unknown(as.list(substitute(list(...)))[-1L], known, self$label)
+    check_no_dots(self$label, ...)
   }
   if (missing(query) || missing(value)) {
     check_given(missing(query), self$label, "query", "an array")

@@ -66,6 +66,7 @@ op_dot_product_attention <- function(query, key, value, bias = NULL, mask = NULL
     check_given(missing(key), owner, "key", "an array of shape (B, S, G, H)")
     check_given(missing(value), owner, "value", "an array of shape (B, S, G, V)")
   }
+  # Plain arguments go to C at once; NULL: R has the words for what is wrong.
   if (is.null(bias) && is.null(scale) && is.null(attn_logits_soft_cap)) {
     result <- .Call(
       ffi_op_call, query, key, value, mask, is_causal, flash_attention, dtype_state$floatx,
