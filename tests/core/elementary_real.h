@@ -133,8 +133,9 @@ static void REAL_NAME(tanh_of_sums)(void) {
             sums.key[j] = REAL_NAME(signed_magnitude)(&dice, least, most);
         }
         for (ptrdiff_t i = 0; i < KERNELS->block_columns; i++) {
+            const real opposite = -sums.key[i % REAL_NAME(KEYS)];
             sums.query[i] = round % 2 ? REAL_NAME(signed_magnitude)(&dice, least, most)
-                                      : -sums.key[i % REAL_NAME(KEYS)] * (real)(1 + 1e-4 * (double)i);
+                                      : opposite * (real)(1 + 1e-4 * (double)i);
         }
         REAL_NAME(compute_sums)(&sums);
         for (ptrdiff_t at = 0; at < REAL_NAME(KEYS) * KERNELS->block_columns; at++) {
@@ -200,8 +201,8 @@ static void REAL_NAME(weighted_sums)(void) {
             worst = fmax(worst, (double)(error / size * WIDE(ldexp)(1, MANTISSA)));
         }
     }
-    CHECK(worst <= tanh_sum_ulps() + 1, "%s sums of tanh, %d: %.2f roundings of their terms", KERNELS->isa,
-          REAL_BITS, worst);
+    CHECK(worst <= tanh_sum_ulps() + 1, "%s sums of tanh, %d: %.2f roundings of their terms",
+          KERNELS->isa, REAL_BITS, worst);
 }
 
 /* A query or key beyond the range of the parts, or NaN, touches its own logits only,

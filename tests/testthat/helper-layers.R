@@ -239,3 +239,9 @@ in_float64 <- function(env = parent.frame()) {
   old <- config_set_floatx("float64")
   withr::defer(config_set_floatx(old), envir = env)
 }
+
+# The array again, at another address.
+copy_of <- function(x) {
+  x[1] <- x[1] + 0
+  x
+}

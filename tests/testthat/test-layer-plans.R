@@ -77,12 +77,6 @@ direct_layers <- function(...) {
   )
 }
 
-# The array again, at another address.
-copy_of <- function(x) {
-  x[1] <- x[1] + 0
-  x
-}
-
 test_that("golden cases are the same by plan", {
   planned <- 0
   for (dtype in c("float32", "float64")) {
@@ -126,33 +120,34 @@ test_that("plans serve all sizes of a form", {
   }
 })
 
+expect_plan_agrees_flagged <- function(layer, flags, ..., label = NULL) {
+  expect_plan_agrees(layer, ...,
+    use_causal_mask = flags$causal, return_attention_scores = flags$scores,
+    training = flags$training, label = label
+  )
+}
+
 test_that("flags make forms of their own", {
   withr::local_seed(2)
+  either <- c(FALSE, TRUE)
+  flags <- expand.grid(causal = either, scores = either, training = either)
   x <- random_array(2, 6, 4)
   y <- random_array(2, 8, 4)
   for (layer in c(heads_layers(seed = 1, dropout = 0.5), heads_layers(sliding_window = 2))) {
     for (flash in c(TRUE, FALSE)) {
       if (!flash) config_disable_flash_attention()
       withr::defer(config_enable_flash_attention())
-      for (causal in c(FALSE, TRUE)) for (scores in c(FALSE, TRUE)) for (training in c(FALSE, TRUE)) {
-        label <- paste(flash, causal, scores, training)
-        expect_plan_agrees(layer, x, y,
-          use_causal_mask = causal, return_attention_scores = scores, training = training,
-          label = label
-        )
-        expect_plan_agrees(layer, x, y, y,
-          use_causal_mask = causal, return_attention_scores = scores, training = training,
-          label = paste(label, "with a key")
-        )
+      for (i in seq_len(nrow(flags))) {
+        label <- paste(flash, paste(flags[i, ], collapse = " "))
+        expect_plan_agrees_flagged(layer, flags[i, ], x, y, label = label)
+        expect_plan_agrees_flagged(layer, flags[i, ], x, y, y, label = paste(label, "with a key"))
       }
       config_enable_flash_attention()
     }
   }
   for (layer in direct_layers(seed = 1, dropout = 0.5)) {
-    for (causal in c(FALSE, TRUE)) for (scores in c(FALSE, TRUE)) for (training in c(FALSE, TRUE)) {
-      expect_plan_agrees(layer, list(x, y),
-        use_causal_mask = causal, return_attention_scores = scores, training = training
-      )
+    for (i in seq_len(nrow(flags))) {
+      expect_plan_agrees_flagged(layer, flags[i, ], list(x, y))
     }
   }
 })
@@ -190,8 +185,8 @@ test_that("masks of all kinds, shapes and types", {
     keep(c(2, 2, 3, 5)), keep(c(2, 1, 3, 1)), keep(c(1, 1))
   )
   others <- list(
-    list(), list(value_mask = keep(c(2, 5))), list(value_mask = keep(c(1, 5)), key_mask = keep(c(2, 5))),
-    list(value_mask = rep(TRUE, 5))
+    list(), list(value_mask = keep(c(2, 5))),
+    list(value_mask = keep(c(1, 5)), key_mask = keep(c(2, 5))), list(value_mask = rep(TRUE, 5))
   )
   as_type <- list(
     identity, function(m) `storage.mode<-`(m, "integer"), function(m) m * 0.4,
@@ -307,10 +302,41 @@ test_that("classes, names and types of the inputs", {
   expect_false(anyNA(missing_output[2, , ]))
 })
 
+# R lets an array and the same under other dims share their numbers.
+test_that("the same numbers under other dims are another input", {
+  withr::local_seed(14)
+  other_dims <- function(x, ...) {
+    dim(x) <- c(...)
+    x
+  }
+  x <- random_array(2, 6, 8)
+  layers <- heads_layers()
+  for (layer in layers) {
+    y <- other_dims(x, 2, 12, 4)
+    expected <- layer(copy_of(x), copy_of(y))
+    for (i in 1:2) expect_identical(layer(x, y), expected)
+    expect_identical(layer(x, y, y), expected)
+    expect_identical(layer(x, copy_of(y), y), expected)
+  }
+  for (layer in direct_layers()) {
+    key <- random_array(2, 12, 8)
+    y <- other_dims(x, 2, 12, 4)
+    expected <- layer(list(copy_of(x), copy_of(y), key))
+    for (i in 1:2) expect_identical(layer(list(x, y, key)), expected)
+  }
+  # as many rows, which are other positions
+  x <- random_array(2, 3, 5, 4)
+  y <- other_dims(x, 2, 5, 3, 4)
+  layer <- heads_layers()[[1]]
+  expected <- layer(copy_of(x), copy_of(y))
+  for (i in 1:2) expect_identical(layer(x, y), expected)
+})
+
 test_that("new weights are what the next call uses", {
   withr::local_seed(8)
   x <- random_array(2, 3, 4)
-  for (layer in c(heads_layers(), list(layer_attention(use_scale = TRUE), layer_additive_attention()))) {
+  weighted <- list(layer_attention(use_scale = TRUE), layer_additive_attention())
+  for (layer in c(heads_layers(), weighted)) {
     call_layer(layer, x)
     weights <- lapply(get_weights(layer), function(weight) weight + 0.25)
     set_weights(layer, weights)
@@ -333,7 +359,8 @@ test_that("what is wrong is said in R's words, whatever is remembered", {
   shapes <- list(
     "batch" = list(x, random_array(3, 5, 4)), "width" = list(wide, y), "value" = list(x, wide),
     "key" = list(x, y, random_array(2, 6, 4)), "key's width" = list(x, y, wide),
-    "rank" = list(random_array(2, 3, 2, 4), y), "all ranks" = rep(list(random_array(2, 3, 2, 4)), 2),
+    "rank" = list(random_array(2, 3, 2, 4), y),
+    "all ranks" = rep(list(random_array(2, 3, 2, 4)), 2),
     "no rows" = list(x[, 0, , drop = FALSE], y), "matrix" = list(x[, 1, ], y),
     "vector" = list(x, as.vector(y)), "text" = list(x, array("a", dim(y))),
     "nothing" = list(x, NULL), "list" = list(x, list(y)), "key is text" = list(x, y, "a")
@@ -538,50 +565,5 @@ test_that("arguments are evaluated once", {
     layer(counted(x), counted(x), use_causal_mask = counted(TRUE))
     layer(counted(x), counted(x))
     expect_identical(count, 5)
-  }
-})
-
-test_that("op_dot_product_attention() is the same with and without R's checks", {
-  withr::local_seed(13)
-  q <- random_array(2, 3, 4, 5)
-  k <- random_array(2, 6, 2, 5)
-  v <- random_array(2, 6, 2, 7)
-  masks <- list(
-    NULL, array(stats::runif(12) < 0.6, c(1, 1, 2, 6)), array(1, 1), rep(c(0, 1), 3),
-    array(stats::runif(18) < 0.6, c(3, 6)), array(c(0L, 1L), c(2, 4, 3, 6))
-  )
-  masks[[2]] <- masks[[2]][, , 1, , drop = FALSE]
-  for (floatx in c("float32", "float64")) {
-    old <- config_set_floatx(floatx)
-    withr::defer(config_set_floatx(old))
-    for (mask in masks) for (causal in c(FALSE, TRUE)) for (flash in list(NULL, TRUE, FALSE)) {
-      planned <- .Call(ffi_op_call, q, k, v, mask, causal, flash, floatx, TRUE)
-      # a scale is what C leaves to R
-      by_r <- op_dot_product_attention(q, k, v,
-        mask = mask, scale = 1 / sqrt(5), is_causal = causal, flash_attention = flash
-      )
-      # both arguments are bits that R rounds to the dtype
-      if (floatx == "float64") {
-        expect_identical(planned, by_r)
-      } else {
-        expect_equal(planned, by_r, tolerance = 1e-6)
-      }
-      expect_identical(
-        op_dot_product_attention(q, k, v,
-          mask = mask, is_causal = causal, flash_attention = flash
-        ), planned
-      )
-    }
-  }
-  same <- op_dot_product_attention(q, q, q)
-  expect_identical(op_dot_product_attention(q, copy_of(q), copy_of(q)), same)
-  bad <- list(
-    list(q, k, v[, 1:5, , ]), list(q, v, k), list(q[, , 1:3, ], k, v), list(q, k[1, , , ], v),
-    list("a", k, v), list(q, k, NULL), list(q, k, v, mask = matrix(NA, 3, 6)),
-    list(q, k, v, mask = matrix(TRUE, 3, 5)), list(q, k, v, is_causal = NA),
-    list(q, k, v, flash_attention = "a"), list(q, k, v, mask = array(TRUE, rep(1, 5)))
-  )
-  for (arguments in bad) {
-    expect_attn_error(do.call(op_dot_product_attention, arguments, quote = TRUE))
   }
 })

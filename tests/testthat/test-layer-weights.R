@@ -193,7 +193,9 @@ test_that("the last dims must be known where a weight depends on them", {
     expect_false(layer$built)
   }
   x <- array(sin(1:24), c(2, 3, 4))
-  for (layer in list(layer_attention(use_scale = TRUE), layer_additive_attention(use_scale = FALSE))) {
+  for (layer in list(
+    layer_attention(use_scale = TRUE), layer_additive_attention(use_scale = FALSE)
+  )) {
     do.call(layer$build, unknown)
     expect_true(layer$built)
     expect_identical(dim(layer(list(x, x))), dim(x))

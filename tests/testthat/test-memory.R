@@ -117,15 +117,30 @@ test_that("layers that are dropped give their memory back", {
   )
 })
 
-test_that("the measurement sees a matrix of scores where there is one", {
-  skip_if_not(file.exists("/proc/self/status"), "no /proc/self/status here")
-  growth <- in_fresh_process(peak_growth, without_environment(function() attn::layer_attention()),
+# 4096 x 4096 scores, as the doubles that R gets, are 128 MiB.
+scores_growth <- function(make) {
+  in_fresh_process(peak_growth, without_environment(make),
     without_environment(function(layer, positions) {
       x <- array(sin(seq_len(positions * 4)), c(1, positions, 4))
-      layer(list(x, x), return_attention_scores = TRUE)[[2]]
+      result <- layer(list(x, x), return_attention_scores = TRUE)
+      # of the scores themselves nothing may be made a second time
+      stopifnot(length(result[[2]]) == positions^2)
+      result[[1]]
     }), 4096L
   )
-  # 4096 x 4096 doubles, or nothing where the peak is not recorded.
-  skip_if(length(growth) == 0L, "no VmHWM in /proc/self/status")
-  expect_gt(growth, 100 * 2^20)
+}
+
+test_that("scores that are asked for cost their own size, and no more", {
+  skip_if_not(file.exists("/proc/self/status"), "no /proc/self/status here")
+  for (make in list(
+    function() attn::layer_attention(), function() attn::layer_additive_attention(),
+    function() attn::layer_attention(dropout = 0.3)
+  )) {
+    growth <- scores_growth(make)
+    skip_if(length(growth) == 0L, "no VmHWM in /proc/self/status")
+    label <- paste(deparse(body(make)), "- growth of the peak")
+    # that it sees them at all is what the tests above rely on
+    expect_gt(growth, 100 * 2^20, label = label)
+    expect_lt(growth, (128 + 32) * 2^20, label = label)
+  }
 })

@@ -101,3 +101,48 @@ test_that("shapes and values that do not fit are classed errors", {
     expect_attn_error(op(query, key, key, attn_logits_soft_cap = bad), "argument", "soft_cap")
   }
 })
+
+test_that("calls with plain arguments are the same with and without R's checks", {
+  withr::local_seed(13)
+  q <- random_array(2, 3, 4, 5)
+  k <- random_array(2, 6, 2, 5)
+  v <- random_array(2, 6, 2, 7)
+  masks <- list(
+    NULL, array(stats::runif(12) < 0.6, c(1, 1, 2, 6)), array(1, 1), rep(c(0, 1), 3),
+    array(stats::runif(18) < 0.6, c(3, 6)), array(c(0L, 1L), c(2, 4, 3, 6))
+  )
+  masks[[2]] <- masks[[2]][, , 1, , drop = FALSE]
+  for (floatx in c("float32", "float64")) {
+    old <- config_set_floatx(floatx)
+    withr::defer(config_set_floatx(old))
+    for (mask in masks) for (causal in c(FALSE, TRUE)) for (flash in list(NULL, TRUE, FALSE)) {
+      planned <- .Call(ffi_op_call, q, k, v, mask, causal, flash, floatx, TRUE)
+      # a scale is what C leaves to R
+      by_r <- op_dot_product_attention(q, k, v,
+        mask = mask, scale = 1 / sqrt(5), is_causal = causal, flash_attention = flash
+      )
+      # both arguments are bits that R rounds to the dtype
+      if (floatx == "float64") {
+        expect_identical(planned, by_r)
+      } else {
+        expect_equal(planned, by_r, tolerance = 1e-6)
+      }
+      expect_identical(
+        op_dot_product_attention(q, k, v,
+          mask = mask, is_causal = causal, flash_attention = flash
+        ), planned
+      )
+    }
+  }
+  same <- op_dot_product_attention(q, q, q)
+  expect_identical(op_dot_product_attention(q, copy_of(q), copy_of(q)), same)
+  bad <- list(
+    list(q, k, v[, 1:5, , ]), list(q, v, k), list(q[, , 1:3, ], k, v), list(q, k[1, , , ], v),
+    list("a", k, v), list(q, k, NULL), list(q, k, v, mask = matrix(NA, 3, 6)),
+    list(q, k, v, mask = matrix(TRUE, 3, 5)), list(q, k, v, is_causal = NA),
+    list(q, k, v, flash_attention = "a"), list(q, k, v, mask = array(TRUE, rep(1, 5)))
+  )
+  for (arguments in bad) {
+    expect_attn_error(do.call(op_dot_product_attention, arguments, quote = TRUE))
+  }
+})
