@@ -75,6 +75,13 @@ enum {
                              const struct attn_random_stream* stream, uint64_t first,            \
                              uint64_t step, uint32_t threshold, real factor);                    \
                                                                                                  \
+        /* the weights of several matrices to their array: that of matrix m, key j and lane i, at\
+         * weights[m * step + j * block_columns + i], to to[matrix[m] + row[i] + source[j]] */   \
+        void (*store_weights)(ptrdiff_t matrices, ptrdiff_t keys, ptrdiff_t lanes,               \
+                              const real* weights, ptrdiff_t step, double* to,                   \
+                              const ptrdiff_t* matrix, const ptrdiff_t* row,                     \
+                              const ptrdiff_t* source);                                          \
+                                                                                                 \
         /* x (count) gets its two parts behind it, `part` further on each: high and low, of which\
          * the sum is exp(2 * inner * x), or NaN */                                              \
         void (*tanh_parts)(ptrdiff_t count, real inner, real* x, ptrdiff_t part);                \

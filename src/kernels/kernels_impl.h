@@ -46,6 +46,7 @@
 #include "marshal_impl.h"
 #include "softmax_impl.h"
 #include "dropout_impl.h"
+#include "scores_impl.h"
 #include "tanh_logits_impl.h"
 #include "elementwise_impl.h"
 
@@ -77,6 +78,7 @@ const struct REAL_NAME(attn_kernels) KERNEL(attn_kernels) = {
     .scale_lanes = KERNEL(scale_lanes),
     .divide_lanes = KERNEL(divide_lanes),
     .drop_weights = KERNEL(drop_weights),
+    .store_weights = KERNEL(store_weights),
     .tanh_parts = KERNEL(tanh_parts),
     .tanh_logits = KERNEL(tanh_logits),
     .soft_cap = KERNEL(soft_cap),

@@ -21,6 +21,9 @@ struct REAL_NAME(attend) {
     real* keys;
     real* values;
     unsigned char* unclean; /* (B, G, tiles): the tile's values hold NaN or Inf */
+    /* of all rows, where weights are asked for: (B, N, panels, W) */
+    real *row_max, *row_sum;
+    unsigned char* dead;
     unsigned char* scratch;
     size_t scratch_stride;
 };
@@ -53,6 +56,14 @@ static ptrdiff_t REAL_NAME(parts)(const struct attn_attention* p) {
 /* room for H + R or W pointers, whichever is more */
 static const real** REAL_NAME(row_pointers)(const struct REAL_NAME(attend) * attend, int thread) {
     return (const real**)(attend->scratch + (size_t)thread * attend->scratch_stride);
+}
+
+/* which row of (B, N, panels, W) the panel begins with */
+static ptrdiff_t REAL_NAME(first_row)(const struct attn_attention* p,
+                                      const struct REAL_NAME(panel) * panel) {
+    const ptrdiff_t width = REAL_KERNELS->block_columns;
+    return (panel->batch * p->heads + panel->head) * ((p->target + width - 1) / width) * width +
+           panel->t_begin;
 }
 
 #include "attention_pack_real.h"
@@ -165,20 +176,25 @@ static void REAL_NAME(begin_sums)(const struct REAL_NAME(attend) * attend,
     memset(panel->output, 0, (size_t)(attend->problem->value_dim * width) * sizeof(real));
 }
 
+/* leaves of the tile's keys what causality and window leave, from a whole block on */
+static void REAL_NAME(narrow)(const struct attn_attention* p, struct attn_tile* tile) {
+    const ptrdiff_t s_begin = tile->s_begin;
+    attn_mask_narrow(&p->mask, tile);
+    tile->s_begin -= (tile->s_begin - s_begin) % REAL_KERNELS->block_rows;
+}
+
 /* One step of the online softmax: the tile of keys that begins at s. shifted:
  * nothing is masked and every logit loses ATTN_SHIFT. */
 static void REAL_NAME(add_tile)(const struct REAL_NAME(attend) * attend,
                                 const struct REAL_NAME(panel) * panel, ptrdiff_t s, int shifted) {
     const struct attn_attention* p = attend->problem;
-    const ptrdiff_t height = REAL_KERNELS->tile_keys, rows = REAL_KERNELS->block_rows;
+    const ptrdiff_t height = REAL_KERNELS->tile_keys;
     struct attn_tile tile = {panel->batch, panel->head, panel->t_begin,
                              panel->t_begin + panel->queries, s,
                              p->source - s < height ? p->source : s + height};
     enum attn_visibility look = ATTN_VISIBLE_ALL;
     if (!shifted) {
-        /* of the tile, only what causality and window leave, from a whole block on */
-        attn_mask_narrow(&p->mask, &tile);
-        tile.s_begin -= (tile.s_begin - s) % rows;
+        REAL_NAME(narrow)(p, &tile);
         look = attn_mask_look(&p->mask, &tile);
     }
     if (tile.s_begin == tile.s_end || look == ATTN_VISIBLE_NONE) {
@@ -207,7 +223,6 @@ static void REAL_NAME(add_tile)(const struct REAL_NAME(attend) * attend,
 static void REAL_NAME(finish_panel)(const struct REAL_NAME(attend) * attend,
                                     const struct REAL_NAME(panel) * panel, int thread) {
     const struct attn_attention* p = attend->problem;
-    const ptrdiff_t height = REAL_KERNELS->tile_keys;
     int any_dead = 0;
     for (ptrdiff_t i = 0; i < panel->queries; i++) {
         panel->dead[i] = panel->row_sum[i] == 0 &&
@@ -220,9 +235,8 @@ static void REAL_NAME(finish_panel)(const struct REAL_NAME(attend) * attend,
     if (any_dead) {
         REAL_NAME(store_dead_rows)(attend, panel, thread);
     }
-    for (ptrdiff_t s = 0; p->scores.data != NULL && s < p->source; s += height) {
-        const ptrdiff_t keys = p->source - s < height ? p->source - s : height;
-        REAL_NAME(store_scores_tile)(attend, panel, s, keys, any_dead);
+    if (p->scores.data != NULL) {
+        REAL_NAME(keep_sums)(attend, panel);
     }
 }
 
@@ -360,11 +374,12 @@ static enum attn_status REAL_NAME(attention)(const struct attn_context* context,
      * times what they need to pay for themselves */
     const int pack_threads = attn_parallel_width(context, packs, operations / 16);
     const int threads = attn_parallel_width(context, items, operations);
-    if (!REAL_NAME(take_memory)(context, threads > pack_threads ? threads : pack_threads,
-                                &attend)) {
+    const int most_threads = threads > pack_threads ? threads : pack_threads;
+    if (!REAL_NAME(take_memory)(context, most_threads, &attend) ||
+        (p->scores.data != NULL && !REAL_NAME(take_sums)(context, &attend))) {
         return ATTN_NO_MEMORY;
     }
     attn_parallel_run(context, pack_threads, packs, REAL_NAME(pack_tile), &attend);
     attn_parallel_run(context, threads, items, REAL_NAME(attend_tile), &attend);
-    return ATTN_OK;
+    return p->scores.data != NULL ? REAL_NAME(score)(context, &attend, most_threads) : ATTN_OK;
 }

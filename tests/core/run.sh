@@ -9,7 +9,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 src=$here/../../src
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-portable_tests=(random threads elementary matmul attend_kernels state attention)
+portable_tests=(random threads elementary matmul attend_kernels state scores attention)
 tests=("${portable_tests[@]}")
 warnings=(-Wall -Wextra -Wshadow -Wvla -pedantic)
 
@@ -62,6 +62,7 @@ run() { # run NAME RUNNER PROBLEMS
         case $test in
             attention) $2 "$work/$1/$test" "$3" ;;
             matmul) $2 "$work/$1/$test" $(($3 / 5)) ;;
+            scores) $2 "$work/$1/$test" $(($3 / 10)) ;;
             *) $2 "$work/$1/$test" ;;
         esac >"$work/$1/log" 2>&1
         status=$?
