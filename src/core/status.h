@@ -7,7 +7,8 @@ enum attn_status {
     ATTN_OK = 0,
     ATTN_NO_MEMORY,  /* an allocation failed; nothing has changed */
     ATTN_BAD_STATE,  /* serialized bytes that are not a layer of ours */
-    ATTN_BAD_LENGTH  /* sizes that do not fit each other or size_t */
+    ATTN_BAD_LENGTH, /* sizes that do not fit each other or size_t */
+    ATTN_BAD_INDEX   /* a number of a row that is not there */
 };
 
 #define ATTN_TRY(call)                        \

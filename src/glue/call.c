@@ -84,6 +84,8 @@ void glue_end_checked(struct glue_call* call, enum attn_status status) {
             glue_abort("state", "attn: these bytes are not the state of a layer");
         case ATTN_BAD_LENGTH:
             glue_abort("shape", "attn: these shapes are larger than memory can address");
+        case ATTN_BAD_INDEX:
+            glue_abort("shape", "attn: a row is asked for that is not there");
     }
 }
 

@@ -11,6 +11,7 @@
 
 #include <stddef.h>
 
+#include "op_kernels.h"
 #include "random.h"
 
 enum {
@@ -135,6 +136,8 @@ enum {
         void (*write_columns)(ptrdiff_t rows, ptrdiff_t columns, const real* from,               \
                               ptrdiff_t from_row, const ptrdiff_t* place, double* to,            \
                               ptrdiff_t to_column, const ptrdiff_t* to_place);                   \
+                                                                                                 \
+        ATTN_OP_KERNELS(real)                                                                    \
     }
 
 ATTN_DECLARE_KERNELS(float, 32);

@@ -49,6 +49,7 @@
 #include "scores_impl.h"
 #include "tanh_logits_impl.h"
 #include "elementwise_impl.h"
+#include "op_kernels_impl.h"
 
 /* what the core and the switch of multiply_rows() have room for */
 _Static_assert(TILE_PANELS <= ATTN_MOST_TILE_PANELS, "an item of attention keeps its panels");
@@ -92,6 +93,7 @@ const struct REAL_NAME(attn_kernels) KERNEL(attn_kernels) = {
     .pack_rows = KERNEL(pack_rows),
     .read_columns = KERNEL(read_columns),
     .write_columns = KERNEL(write_columns),
+    ATTN_OP_KERNEL_TABLE,
 };
 
 /* the vocabulary, for the other precision */
