@@ -9,7 +9,8 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 src=$here/../../src
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-portable_tests=(random threads elementary matmul attend_kernels state scores attention)
+portable_tests=(random threads elementary matmul attend_kernels state scores attention
+    activation_ops normalization_ops layout_ops einsum_ops sequence_ops)
 tests=("${portable_tests[@]}")
 warnings=(-Wall -Wextra -Wshadow -Wvla -pedantic)
 
