@@ -9,6 +9,7 @@
 #   attn_error_state      the layer is not built, or its native state is gone
 #   attn_error_read_only  assignment to a property that cannot be assigned
 #   attn_error_config     a config or serialized object cannot be understood
+#   attn_error_file       a file cannot be read or written, or is not what it should be
 #   attn_error_memory     no memory for the call
 #   attn_error_internal   a check of the C code that R's own should have made unreachable
 attn_abort <- function(message, subclass, owner = NULL, argument = NULL,
@@ -38,6 +39,16 @@ abort_argument <- function(owner, argument, expected, value,
 abort_shape <- function(owner, argument, expected, received) {
   abort_argument(owner, argument, expected,
     received = received, subclass = "attn_error_shape"
+  )
+}
+
+# 'load_model(): "a.keras": there is no such file.' `problem` is a sentence without its
+# full stop; a raw vector may stand in for a file's content.
+abort_file <- function(owner, path, problem, expected = NULL, parent = NULL) {
+  shown <- if (is.raw(path)) "the raw vector" else encodeString(enc2utf8(path), quote = "\"")
+  attn_abort(
+    sprintf("%s: %s: %s.", owner, shown, problem), "attn_error_file",
+    owner = owner, argument = "path", expected = expected, received = problem, parent = parent
   )
 }
 

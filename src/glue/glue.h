@@ -10,6 +10,7 @@
 
 #include "layer.h"
 #include "parallel.h"
+#include "stored.h"
 
 /* ---- errors ---- */
 
@@ -83,6 +84,13 @@ int glue_plain_mask(SEXP x, int* dim);
 /* 0 or 1; -1: x is not TRUE or FALSE */
 int glue_plain_flag(SEXP x);
 
+/* ---- tensors in files ---- */
+
+/* type: "F32" and so on; dim: the shape as doubles, of length 0 for one number */
+struct attn_stored glue_stored(SEXP type, SEXP dim, int is_big_endian);
+/* its number of elements, which an R vector can hold */
+R_xlen_t glue_stored_length(const struct attn_stored* tensor);
+
 /* ---- entry points ---- */
 
 SEXP ffi_layer_create(SEXP kind, SEXP dtype, SEXP config, SEXP key);
@@ -105,6 +113,13 @@ SEXP ffi_op_call(SEXP query, SEXP key, SEXP value, SEXP mask, SEXP causal, SEXP 
 SEXP ffi_op_attention(SEXP query, SEXP key, SEXP value, SEXP bias, SEXP masks, SEXP options);
 SEXP ffi_random_uniform(SEXP n, SEXP key);
 SEXP ffi_elementary(SEXP x, SEXP name, SEXP dtype);
+SEXP ffi_stored_read(SEXP parts, SEXP type, SEXP dim, SEXP big_endian);
+SEXP ffi_stored_write(SEXP array, SEXP type, SEXP dim, SEXP first, SEXP count);
+SEXP ffi_safetensors_size(SEXP prefix, SEXP size);
+SEXP ffi_safetensors_parse(SEXP header, SEXP data_size);
+SEXP ffi_safetensors_write(SEXP names, SEXP type, SEXP shapes, SEXP keys, SEXP values);
+SEXP ffi_file_sync(SEXP path);
+SEXP ffi_file_kind(SEXP path);
 SEXP ffi_threads(SEXP threads);
 SEXP ffi_info(void);
 

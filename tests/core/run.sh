@@ -11,6 +11,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 portable_tests=(random threads elementary matmul attend_kernels state scores attention
     activation_ops normalization_ops layout_ops einsum_ops sequence_ops)
+file_tests=(safetensors) # they know no instruction set: run where C is, plain and sanitized
 tests=("${portable_tests[@]}")
 warnings=(-Wall -Wextra -Wshadow -Wvla -pedantic)
 
@@ -98,6 +99,7 @@ emulate_avx512() {
 has() { grep -qw "$1" /proc/cpuinfo 2>/dev/null; } # has FLAG: whether this processor does
 
 native() { # as the compiler makes it here, then under the sanitizers
+    tests+=("${file_tests[@]}")
     # the intrinsics are tested over the true ones where they are, else over the emulated
     if has avx512f; then
         intrinsics=$here/emulated/test_intrinsics.c

@@ -1,0 +1,229 @@
+# safetensors files (https://github.com/huggingface/safetensors): tensors by name and
+# metadata in text, no code. Reading is src/core/safetensors.c; here are the bytes
+# fetched and the errors worded.
+
+# What is in a file, without its data: list(tensors =, metadata =). `tensors` is a list
+# by name of list(dtype =, shape =), in the order of the data.
+read_safetensors_header <- function(path, owner = "read_safetensors_header()") {
+  path <- check_path(path, owner)
+  with_safetensors(path, owner, function(connection, header) {
+    tensors <- Map(
+      function(dtype, shape) list(dtype = dtype, shape = shape), header$dtype, header$shape
+    )
+    names(tensors) <- header$name
+    list(tensors = tensors, metadata = header$metadata)
+  })
+}
+
+# list(tensors =, dtypes =, metadata =). A tensor is an R array with the dim of its shape
+# (x[b, t, d] is the same element here and there), doubles or, from BOOL, logical; one of
+# rank 0 is a plain number.
+read_safetensors <- function(path, owner = "read_safetensors()") {
+  path <- check_path(path, owner)
+  with_safetensors(path, owner, function(connection, header) {
+    tensors <- lapply(seq_along(header$name), function(i) {
+      parts <- read_parts(connection, header$end[i] - header$begin[i], owner, path)
+      decode_tensor(parts, header$dtype[i], header$shape[[i]], header$name[i], owner, path)
+    })
+    names(tensors) <- header$name
+    dtypes <- header$dtype
+    names(dtypes) <- header$name
+    list(tensors = tensors, dtypes = dtypes, metadata = header$metadata)
+  })
+}
+
+# use(connection, header) with the connection where the data starts.
+with_safetensors <- function(path, owner, use) {
+  size <- check_file(path, owner)
+  with_connection(path, "rb", owner, function(connection) {
+    use(connection, safetensors_header(connection, size, owner, path))
+  })
+}
+
+safetensors_header <- function(connection, size, owner, path) {
+  prefix <- readBin(connection, "raw", 8L)
+  if (length(prefix) < 8L) {
+    abort_not_safetensors(owner, path, "it has only %.0f bytes, and the header's length takes 8",
+      length(prefix)
+    )
+  }
+  header_size <- .Call(ffi_safetensors_size, prefix, size)
+  abort_bad_header(header_size, owner, path)
+  bytes <- readBin(connection, "raw", header_size)
+  if (length(bytes) < header_size) {
+    abort_not_safetensors(owner, path, "it ends within its header")
+  }
+  header <- .Call(ffi_safetensors_parse, bytes, size - 8 - header_size)
+  abort_bad_header(header, owner, path)
+  for (i in seq_along(header$name)) {
+    check_array_shape(header$shape[[i]], header$name[i], owner, path)
+  }
+  header
+}
+
+abort_not_safetensors <- function(owner, path, ...) {
+  abort_file(owner, path, paste0("this is no safetensors file: ", sprintf(...)),
+    expected = "a safetensors file"
+  )
+}
+
+abort_bad_header <- function(header, owner, path) {
+  if (is.list(header) && !is.null(header$problem)) {
+    where <- if (nzchar(header$key)) sprintf(" (tensor %s)", shorten(header$key)) else ""
+    abort_not_safetensors(owner, path, "at byte %.0f the header %s%s", header$at,
+      header$problem, where
+    )
+  }
+}
+
+# For names from files: they may be of any length.
+shorten <- function(text, width = 80L) {
+  if (nchar(text, "chars") <= width) text else paste0(substr(text, 1L, width), "...")
+}
+
+check_array_shape <- function(shape, name, owner, path) {
+  if (any(shape > .Machine$integer.max)) {
+    abort_file(owner, path, sprintf(
+      "tensor %s has the shape %s, and a dim of an array is at most %d",
+      quote_name(name), format_shape(shape), .Machine$integer.max
+    ))
+  }
+}
+
+quote_name <- function(name) encodeString(shorten(name), quote = "\"")
+
+# Bytes of a file, row-major, as an R array.
+decode_tensor <- function(parts, dtype, shape, name, owner, path, big_endian = FALSE) {
+  tensor <- .Call(ffi_stored_read, parts, dtype, shape, big_endian)
+  if (is.character(tensor)) {
+    abort_file(owner, path, sprintf(
+      "tensor %s (%s) has %s%s", quote_name(name), dtype,
+      if (dtype == "BOOL") "a value other than 0 and 1" else "a number beyond 2^53",
+      at_indices(tensor)
+    ))
+  }
+  if (dtype == "BOOL") {
+    storage.mode(tensor) <- "logical"
+  }
+  tensor
+}
+
+# "[2, 3]" as the end of a sentence; a number of rank 0 has no indices.
+at_indices <- function(indices) if (indices == "[]") "" else paste(" at", indices)
+
+# ---- writing ----
+
+# tensors: a list by name of numeric or logical arrays (a number without dim has rank 0,
+# a longer vector rank 1); metadata: strings by name.
+write_safetensors <- function(path, tensors, dtype = "F32", metadata = NULL,
+                              overwrite = FALSE, owner = "write_safetensors()") {
+  check_path(path, owner)
+  check_flag(overwrite, owner, "overwrite")
+  check_string(dtype, owner, "dtype", choices = c("F32", "F64"))
+  shapes <- lapply(check_tensors(tensors, owner), tensor_shape)
+  metadata <- check_metadata(metadata, owner)
+  header <- .Call(
+    ffi_safetensors_write, enc2utf8(as.character(names(tensors))), dtype, unname(shapes),
+    enc2utf8(as.character(names(metadata))), enc2utf8(as.character(metadata))
+  )
+  if (length(header) - 8 > 1e8) {
+    abort_argument(owner, "metadata", "names and metadata of at most 100 MB", metadata)
+  }
+  width <- if (dtype == "F32") 4 else 8
+  write_atomically(path, overwrite, owner = owner, writer = function(temporary) {
+    with_connection(temporary, "wb", owner, shown = path, use = function(connection) {
+      writeBin(header, connection)
+      for (i in seq_along(tensors)) {
+        write_tensor(
+          connection, tensors[[i]], shapes[[i]], dtype, width, names(tensors)[i], owner
+        )
+      }
+    })
+    length(header) + width * sum(lengths(tensors))
+  })
+}
+
+write_tensor <- function(connection, tensor, shape, dtype, width, name, owner) {
+  if (!is.double(tensor)) {
+    storage.mode(tensor) <- "double"
+  }
+  per_part <- part_size() / width
+  for (first in seq(0, max(length(tensor) - 1, 0), by = per_part)) {
+    count <- min(per_part, length(tensor) - first)
+    bytes <- .Call(ffi_stored_write, tensor, dtype, shape, first, count)
+    if (is.character(bytes)) {
+      abort_argument(
+        owner, "tensors", "numbers that float32 can hold",
+        received = sprintf("a larger one in %s%s", quote_name(name), at_indices(bytes))
+      )
+    }
+    writeBin(bytes, connection)
+  }
+}
+
+tensor_shape <- function(tensor) {
+  if (!is.null(dim(tensor))) {
+    as.double(dim(tensor))
+  } else if (length(tensor) == 1L) {
+    double()
+  } else {
+    as.double(length(tensor))
+  }
+}
+
+check_tensors <- function(tensors, owner) {
+  expected <- "a list of numeric arrays with unique names"
+  if (!is.list(tensors) || is.object(tensors)) {
+    abort_argument(owner, "tensors", expected, tensors)
+  }
+  check_text_names(tensors, owner, "tensors", expected)
+  if ("__metadata__" %in% names(tensors)) {
+    abort_argument(owner, "tensors", expected, received = "the name \"__metadata__\"")
+  }
+  for (tensor in tensors) {
+    if (!(is.numeric(tensor) || is.logical(tensor)) || is.object(tensor)) {
+      abort_argument(owner, "tensors", expected, tensor)
+    }
+    if (length(dim(tensor)) > 32L) {
+      abort_argument(owner, "tensors", "arrays of at most 32 dims", tensor)
+    }
+  }
+  tensors
+}
+
+check_metadata <- function(metadata, owner) {
+  expected <- "strings with unique names"
+  if (is.list(metadata) && !is.object(metadata)) {
+    is_text <- vapply(metadata, is_string, NA)
+    if (!all(is_text)) {
+      abort_argument(owner, "metadata", expected, metadata[[which(!is_text)[1L]]])
+    }
+    metadata <- unlist(metadata)
+  }
+  if (is.null(metadata)) {
+    return(character())
+  }
+  if (!is.character(metadata) || is.object(metadata) || anyNA(metadata) ||
+    !all(validEnc(metadata))) {
+    abort_argument(owner, "metadata", expected, metadata)
+  }
+  check_text_names(metadata, owner, "metadata", expected)
+  metadata
+}
+
+check_text_names <- function(x, owner, argument, expected) {
+  names <- names(x)
+  if (length(x) == 0L) {
+    return(invisible(x))
+  }
+  if (is.null(names) || anyNA(names) || !all(validEnc(names))) {
+    abort_argument(owner, argument, expected, received = "elements without names")
+  }
+  twice <- enc2utf8(names)[duplicated(enc2utf8(names))]
+  if (length(twice)) {
+    abort_argument(owner, argument, expected,
+      received = sprintf("the name %s twice", quote_name(twice[1L]))
+    )
+  }
+  invisible(x)
+}

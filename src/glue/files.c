@@ -1,0 +1,68 @@
+/* What R cannot ask of a file system: that a file is on the disk, and what kind
+ * of thing a path names. */
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+#include "glue.h"
+
+#ifdef _WIN32
+#include <io.h>
+#include <stdio.h>
+#else
+#include <fcntl.h>
+#include <unistd.h>
+#endif
+
+static const char* path_of(SEXP path) {
+    if (TYPEOF(path) != STRSXP || Rf_xlength(path) != 1 || STRING_ELT(path, 0) == NA_STRING) {
+        glue_abort("internal", "a path is not a string");
+    }
+    return R_ExpandFileName(Rf_translateChar(STRING_ELT(path, 0)));
+}
+
+/* Waits until what was written to the file (or, where the system can, the entries
+ * of the folder) is on the disk. "" or the system's words about what went wrong. */
+#ifdef _WIN32
+SEXP ffi_file_sync(SEXP path) {
+    struct stat about;
+    const char* name = path_of(path);
+    /* a folder cannot be opened, and a name outside the code page not even seen */
+    if (stat(name, &about) != 0 || S_ISDIR(about.st_mode)) {
+        return Rf_mkString("");
+    }
+    FILE* file = fopen(name, "r+b");
+    if (file == NULL) {
+        return Rf_mkString(strerror(errno));
+    }
+    const int failed = _commit(_fileno(file)) != 0 ? errno : 0;
+    fclose(file);
+    return Rf_mkString(failed != 0 ? strerror(failed) : "");
+}
+#else
+SEXP ffi_file_sync(SEXP path) {
+    const int file = open(path_of(path), O_RDONLY | O_CLOEXEC);
+    if (file < 0) {
+        return Rf_mkString(strerror(errno));
+    }
+    int failed = fsync(file) != 0 ? errno : 0;
+    /* some file systems have nothing to wait for, and say it like this */
+    if (failed == EINVAL || failed == ENOTSUP || failed == EROFS) {
+        failed = 0;
+    }
+    close(file);
+    return Rf_mkString(failed != 0 ? strerror(failed) : "");
+}
+#endif
+
+/* "file", "folder", "other" (a device, a pipe), or "none" */
+SEXP ffi_file_kind(SEXP path) {
+    struct stat about;
+    if (stat(path_of(path), &about) != 0) {
+        return Rf_mkString("none");
+    }
+    return Rf_mkString(S_ISREG(about.st_mode)   ? "file"
+                       : S_ISDIR(about.st_mode) ? "folder"
+                                                : "other");
+}
