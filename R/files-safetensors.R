@@ -23,7 +23,8 @@ read_safetensors <- function(path, owner = "read_safetensors()") {
   with_safetensors(path, owner, function(connection, header) {
     tensors <- lapply(seq_along(header$name), function(i) {
       parts <- read_parts(connection, header$end[i] - header$begin[i], owner, path)
-      decode_tensor(parts, header$dtype[i], header$shape[[i]], header$name[i], owner, path)
+      tensor <- .Call(ffi_stored_read, parts, header$dtype[i], header$shape[[i]])
+      as_tensor(tensor, header$dtype[i], header$name[i], owner, path)
     })
     names(tensors) <- header$name
     dtypes <- header$dtype
@@ -92,9 +93,9 @@ check_array_shape <- function(shape, name, owner, path) {
 
 quote_name <- function(name) encodeString(shorten(name), quote = "\"")
 
-# Bytes of a file, row-major, as an R array.
-decode_tensor <- function(parts, dtype, shape, name, owner, path, big_endian = FALSE) {
-  tensor <- .Call(ffi_stored_read, parts, dtype, shape, big_endian)
+# What the C code made of the bytes of a tensor: an array, or the indices of a value that
+# it cannot hold.
+as_tensor <- function(tensor, dtype, name, owner, path) {
   if (is.character(tensor)) {
     abort_file(owner, path, sprintf(
       "tensor %s (%s) has %s%s", quote_name(name), dtype,
@@ -161,6 +162,23 @@ write_tensor <- function(connection, tensor, shape, dtype, width, name, owner) {
   }
 }
 
+# Numbers that would become infinite.
+check_representable <- function(tensors, dtype, owner, argument) {
+  # halfway between the largest float32 and what would come next
+  limit <- if (dtype == "F32") (2 - 2^-24) * 2^127 else Inf
+  for (name in names(tensors)) {
+    tensor <- tensors[[name]]
+    place <- which(is.finite(tensor) & abs(tensor) >= limit)
+    if (length(place)) {
+      indices <- if (is.null(dim(tensor))) place[1L] else arrayInd(place[1L], dim(tensor))
+      at <- if (length(tensor) == 1L) "" else sprintf(" at [%s]", paste(indices, collapse = ", "))
+      abort_argument(owner, argument, "numbers that float32 can hold",
+        received = sprintf("a larger one in %s%s", quote_name(name), at)
+      )
+    }
+  }
+}
+
 tensor_shape <- function(tensor) {
   if (!is.null(dim(tensor))) {
     as.double(dim(tensor))
@@ -171,21 +189,21 @@ tensor_shape <- function(tensor) {
   }
 }
 
-check_tensors <- function(tensors, owner) {
+check_tensors <- function(tensors, owner, argument = "tensors") {
   expected <- "a list of numeric arrays with unique names"
   if (!is.list(tensors) || is.object(tensors)) {
-    abort_argument(owner, "tensors", expected, tensors)
+    abort_argument(owner, argument, expected, tensors)
   }
-  check_text_names(tensors, owner, "tensors", expected)
+  check_text_names(tensors, owner, argument, expected)
   if ("__metadata__" %in% names(tensors)) {
-    abort_argument(owner, "tensors", expected, received = "the name \"__metadata__\"")
+    abort_argument(owner, argument, expected, received = "the name \"__metadata__\"")
   }
   for (tensor in tensors) {
     if (!(is.numeric(tensor) || is.logical(tensor)) || is.object(tensor)) {
-      abort_argument(owner, "tensors", expected, tensor)
+      abort_argument(owner, argument, expected, tensor)
     }
     if (length(dim(tensor)) > 32L) {
-      abort_argument(owner, "tensors", "arrays of at most 32 dims", tensor)
+      abort_argument(owner, argument, "arrays of at most 32 dims", tensor)
     }
   }
   tensors

@@ -253,3 +253,23 @@ int attn_json_is(const struct attn_json_string* string, const char* text) {
     const size_t length = strlen(text); /* shorter than head */
     return string->length == length && memcmp(string->head, text, length) == 0;
 }
+
+size_t attn_json_depth(const unsigned char* bytes, size_t size) {
+    size_t depth = 0, deepest = 0;
+    int is_in_string = 0;
+    for (size_t at = 0; at < size; at++) {
+        if (is_in_string && bytes[at] == '\\') {
+            at++; /* what is escaped ends nothing */
+        } else if (is_in_string) {
+            is_in_string = bytes[at] != '"';
+        } else if (bytes[at] == '"') {
+            is_in_string = 1;
+        } else if (bytes[at] == '[' || bytes[at] == '{') {
+            depth++;
+            deepest = depth > deepest ? depth : deepest;
+        } else if (bytes[at] == ']' || bytes[at] == '}') {
+            depth -= depth > 0;
+        }
+    }
+    return deepest;
+}

@@ -43,4 +43,8 @@ size_t attn_json_keep(struct attn_json* reader, const struct attn_json_string* s
 /* whether it is `text`, which is shorter than `head` */
 int attn_json_is(const struct attn_json_string* string, const char* text);
 
+/* How deep arrays and objects nest in any bytes, if those are JSON: for a look before
+ * a parser that recurses is given them. */
+size_t attn_json_depth(const unsigned char* bytes, size_t size);
+
 #endif

@@ -1,11 +1,12 @@
-/* What R cannot ask of a file system: that a file is on the disk, and what kind
- * of thing a path names. */
+/* What R cannot ask: whether a file is on the disk, what kind of thing a path names, how
+ * deep a JSON text goes. */
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 
 #include "glue.h"
+#include "json.h"
 
 #ifdef _WIN32
 #include <io.h>
@@ -65,4 +66,11 @@ SEXP ffi_file_kind(SEXP path) {
     return Rf_mkString(S_ISREG(about.st_mode)   ? "file"
                        : S_ISDIR(about.st_mode) ? "folder"
                                                 : "other");
+}
+
+SEXP ffi_json_depth(SEXP bytes) {
+    if (TYPEOF(bytes) != RAWSXP) {
+        glue_abort("internal", "a JSON text is not a raw vector");
+    }
+    return Rf_ScalarReal((double)attn_json_depth(RAW_RO(bytes), (size_t)Rf_xlength(bytes)));
 }

@@ -90,6 +90,8 @@ int glue_plain_flag(SEXP x);
 struct attn_stored glue_stored(SEXP type, SEXP dim, int is_big_endian);
 /* its number of elements, which an R vector can hold */
 R_xlen_t glue_stored_length(const struct attn_stored* tensor);
+/* the array of a tensor with these bytes; or, as a string, where a number has no double */
+SEXP glue_read_stored(const struct attn_stored* tensor, const unsigned char* bytes);
 
 /* ---- entry points ---- */
 
@@ -113,11 +115,14 @@ SEXP ffi_op_call(SEXP query, SEXP key, SEXP value, SEXP mask, SEXP causal, SEXP 
 SEXP ffi_op_attention(SEXP query, SEXP key, SEXP value, SEXP bias, SEXP masks, SEXP options);
 SEXP ffi_random_uniform(SEXP n, SEXP key);
 SEXP ffi_elementary(SEXP x, SEXP name, SEXP dtype);
-SEXP ffi_stored_read(SEXP parts, SEXP type, SEXP dim, SEXP big_endian);
+SEXP ffi_stored_read(SEXP parts, SEXP type, SEXP dim);
 SEXP ffi_stored_write(SEXP array, SEXP type, SEXP dim, SEXP first, SEXP count);
 SEXP ffi_safetensors_size(SEXP prefix, SEXP size);
 SEXP ffi_safetensors_parse(SEXP header, SEXP data_size);
 SEXP ffi_safetensors_write(SEXP names, SEXP type, SEXP shapes, SEXP keys, SEXP values);
+SEXP ffi_hdf5_parse(SEXP bytes);
+SEXP ffi_hdf5_read(SEXP bytes, SEXP at, SEXP type, SEXP dim, SEXP big_endian);
+SEXP ffi_json_depth(SEXP bytes);
 SEXP ffi_file_sync(SEXP path);
 SEXP ffi_file_kind(SEXP path);
 SEXP ffi_threads(SEXP threads);

@@ -54,12 +54,33 @@ static SEXP describe_place(const struct attn_stored* tensor, R_xlen_t at) {
     return Rf_mkString(text);
 }
 
+static SEXP new_array(const struct attn_stored* tensor) {
+    SEXP array = PROTECT(Rf_allocVector(REALSXP, glue_stored_length(tensor)));
+    if (tensor->rank > 0) {
+        SEXP dims = PROTECT(Rf_allocVector(INTSXP, tensor->rank));
+        for (int axis = 0; axis < tensor->rank; axis++) {
+            INTEGER(dims)[axis] = (int)tensor->extent[axis];
+        }
+        Rf_setAttrib(array, R_DimSymbol, dims);
+        UNPROTECT(1);
+    }
+    UNPROTECT(1);
+    return array;
+}
+
+SEXP glue_read_stored(const struct attn_stored* tensor, const unsigned char* bytes) {
+    SEXP array = PROTECT(new_array(tensor));
+    const size_t length = (size_t)Rf_xlength(array);
+    const size_t read = attn_stored_read(tensor, 0, length, bytes, REAL(array));
+    UNPROTECT(1);
+    return read < length ? describe_place(tensor, (R_xlen_t)read) : array;
+}
+
 /* An array of doubles from the bytes of a whole tensor, which come as a list of
  * raw vectors so that no part of a large file needs to be one vector; or, as a
  * string, the indices of a number that no double holds. */
-SEXP ffi_stored_read(SEXP parts, SEXP type, SEXP dim, SEXP big_endian) {
-    const struct attn_stored tensor = glue_stored(type, dim, Rf_asLogical(big_endian) == TRUE);
-    const R_xlen_t length = glue_stored_length(&tensor);
+SEXP ffi_stored_read(SEXP parts, SEXP type, SEXP dim) {
+    const struct attn_stored tensor = glue_stored(type, dim, 0);
     const R_xlen_t size = (R_xlen_t)attn_stored_size(tensor.type);
     if (TYPEOF(parts) != VECSXP) {
         glue_abort("internal", "the bytes of a tensor are not a list");
@@ -72,10 +93,10 @@ SEXP ffi_stored_read(SEXP parts, SEXP type, SEXP dim, SEXP big_endian) {
         }
         there += Rf_xlength(part) / size;
     }
-    if (there != length) {
+    if (there != glue_stored_length(&tensor)) {
         glue_abort("internal", "a tensor does not have the bytes of its shape");
     }
-    SEXP array = PROTECT(Rf_allocVector(REALSXP, length));
+    SEXP array = PROTECT(new_array(&tensor));
     R_xlen_t done = 0;
     for (R_xlen_t i = 0; i < Rf_xlength(parts); i++) {
         SEXP part = VECTOR_ELT(parts, i);
@@ -87,11 +108,6 @@ SEXP ffi_stored_read(SEXP parts, SEXP type, SEXP dim, SEXP big_endian) {
             UNPROTECT(1);
             return describe_place(&tensor, done);
         }
-    }
-    if (tensor.rank > 0) {
-        SEXP dims = PROTECT(Rf_coerceVector(dim, INTSXP));
-        Rf_setAttrib(array, R_DimSymbol, dims);
-        UNPROTECT(1);
     }
     UNPROTECT(1);
     return array;

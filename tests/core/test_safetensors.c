@@ -3,6 +3,7 @@
 
 #include "check.h"
 #include "fuzz_safetensors.c"
+#include "json.h"
 
 /* ---- headers in text ---- */
 
@@ -361,6 +362,20 @@ static void what_is_written_is_read(void) {
           "an empty file");
 }
 
+static void depth_of_json(void) {
+    static const struct {
+        const char* text;
+        size_t depth;
+    } cases[] = {{"", 0}, {"1", 0}, {"[]", 1}, {"{\"a\":[{}]}", 3}, {"[[],[[]]]", 3},
+                 {"\"[[[\"", 0}, {"[\"\\\"[[\"]", 1}, {"[\"\\\\\",[]]", 2}, {"]][", 1},
+                 {"[\"\\", 1}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const size_t size = strlen(cases[i].text);
+        CHECK(attn_json_depth((const unsigned char*)cases[i].text, size) == cases[i].depth,
+              "depth of %s", cases[i].text);
+    }
+}
+
 /* every cut and every other byte of a small file: the entry point of the fuzzer
  * ends the process if anything is wrong */
 static void damaged_files(const uint8_t* file, size_t size) {
@@ -436,6 +451,7 @@ int main(void) {
     data_that_does_not_fit();
     what_is_read();
     sizes_of_headers();
+    depth_of_json();
     numbers_of_all_types();
     all_halves();
     orders_of_elements();
