@@ -53,7 +53,8 @@ static SEXP node_list(const struct attn_hdf5_node* node) {
 static SEXP values_of(const struct attn_hdf5* parsed, const struct attn_hdf5_attribute* attribute) {
     SEXP values = PROTECT(Rf_allocVector(STRSXP, (R_xlen_t)attribute->values));
     for (size_t i = 0; i < attribute->values; i++) {
-        SET_STRING_ELT(values, (R_xlen_t)i, text_of(parsed, parsed->value[attribute->value_at + i]));
+        const struct attn_hdf5_text value = parsed->value[attribute->value_at + i];
+        SET_STRING_ELT(values, (R_xlen_t)i, text_of(parsed, value));
     }
     UNPROTECT(1);
     return values;

@@ -110,7 +110,8 @@ static void headers_that_are_not_json(void) {
 /* bytes that look like UTF-8 and are not */
 static void text_that_is_not_utf8(void) {
     static const char* const bad[] = {"\x80", "\xBF", "\xC0\x80", "\xC1\xBF", "\xC2", "\xC2\x7F",
-                                      "\xE0\x9F\xBF", "\xED\xA0\x80", "\xEF\xBF", "\xF0\x8F\xBF\xBF",
+                                      "\xE0\x9F\xBF", "\xED\xA0\x80", "\xEF\xBF",
+                                      "\xF0\x8F\xBF\xBF",
                                       "\xF4\x90\x80\x80", "\xF5\x80\x80\x80", "\xFF", "\xE2\x82"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         char header[64];

@@ -53,3 +53,5 @@ local_function <- function(name, value, env = parent.frame()) {
   put(value)
   withr::defer(put(before), envir = env)
 }
+
+on_cran <- function() !identical(Sys.getenv("NOT_CRAN"), "true")

@@ -93,7 +93,8 @@ test_that("a folder that cannot be written to is refused", {
   withr::defer(Sys.chmod(folder, "700"))
   skip_if(file.access(folder, 2L) == 0L, "this user may write everywhere")
   expect_attn_error(
-    write_atomically(file.path(folder, "a"), TRUE, write_text("a")), "file", "nothing can be written"
+    write_atomically(file.path(folder, "a"), TRUE, write_text("a")), "file",
+    "nothing can be written"
   )
 })
 
@@ -130,7 +131,8 @@ test_that("a link is followed to the file", {
 test_that("what R only warns of is an error when files are read and written", {
   path <- file.path(withr::local_tempdir(), "model")
   expect_attn_error(
-    with_connection(path, "rb", "load()", function(connection) NULL), "file", "^load\\(\\): .*reading"
+    with_connection(path, "rb", "load()", function(connection) NULL), "file",
+    "^load\\(\\): .*reading"
   )
   writeBin(raw(4), path)
   expect_attn_error(
