@@ -75,7 +75,7 @@ prepare_folders
 prepare_locale
 ensure_r
 apt_install pandoc qpdf tidy || true
-ensure_r_packages cli generics jsonlite testthat callr withr knitr rmarkdown
+ensure_r_packages cli generics jsonlite testthat callr withr knitr rmarkdown hdf5r zip
 command -v pandoc >/dev/null 2>&1 || die "pandoc is needed to build the vignette"
 
 say "Building and installing attn"

@@ -18,4 +18,4 @@
     .merge = KERNEL(merge),                                 \
     .rescale = KERNEL(rescale),                             \
     .rotate = KERNEL(rotate),                               \
-    .transpose_block = KERNEL(transpose_block)
+    .transpose = KERNEL(transpose_block)

@@ -53,3 +53,11 @@ enum attn_status attn_matmul_each(const struct attn_context* context, enum attn_
     return dtype == ATTN_FLOAT32 ? matmul_f32(context, rows, depth, x, count, factor)
                                  : matmul_f64(context, rows, depth, x, count, factor);
 }
+
+enum attn_status attn_matmul(const struct attn_context* context, enum attn_dtype dtype,
+                             ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t columns, const void* x,
+                             const void* packed, const void* bias, void* out) {
+    const struct attn_matrix left = attn_rows(x, depth);
+    const struct attn_factor factor = {columns, packed, bias, attn_rows_out(out, columns)};
+    return attn_matmul_each(context, dtype, rows, depth, &left, 1, &factor);
+}

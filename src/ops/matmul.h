@@ -32,4 +32,9 @@ enum attn_status attn_matmul_each(const struct attn_context* context, enum attn_
                                   ptrdiff_t rows, ptrdiff_t depth, const struct attn_matrix* x,
                                   int count, const struct attn_factor* factor);
 
+/* One product of tensors: out (rows x columns) = x (rows x depth) packed + bias */
+enum attn_status attn_matmul(const struct attn_context* context, enum attn_dtype dtype,
+                             ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t columns, const void* x,
+                             const void* packed, const void* bias, void* out);
+
 #endif
