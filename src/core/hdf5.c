@@ -386,7 +386,7 @@ static enum attn_hdf5_verdict read_all(const unsigned char* bytes, size_t size,
     struct hdf5_file file = {.bytes = bytes, .size = size, .out = out, .fault = fault,
                              .verdict = ATTN_HDF5_RIGHT, .text_room = out->text_size};
     const struct hdf5_part no_name = {0, 0};
-    uint64_t root;
+    uint64_t root = 0;
     out->nodes = out->attributes = out->values = out->spans = out->text_size = 0;
     fault->problem = NULL;
     fault->at = 0;

@@ -9,6 +9,14 @@
 #else
 #define ATTN_UNROLL _Pragma("GCC unroll 32")
 #endif
+
+/* R compiles with -g. Where each variable lies at each instruction is half of what
+ * that adds to kernels inlined this deep, and no debugger shows it readably: without,
+ * the code is the same, the installed library half the size, sooner compiled. */
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC optimize("no-var-tracking")
+#endif
+
 #define ATTN_INLINE static inline __attribute__((always_inline))
 
 #endif

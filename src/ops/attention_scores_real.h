@@ -6,11 +6,11 @@
  * matrices (a matrix: the weights of one head of one batch entry) that are neighbors
  * there, and every cache line of the array is written once. */
 
-enum { REAL_NAME(GROUP) = 8 }; /* matrices of an item: the doubles of a cache line */
+enum { REAL_NAME(GROUP) = 8 }; /* most matrices of an item: the doubles of a cache line */
 
 struct REAL_NAME(scoring) {
     const struct REAL_NAME(attend) * attend;
-    ptrdiff_t groups, panels;
+    ptrdiff_t group, groups, panels; /* matrices of an item; items of a panel; of a matrix */
     int heads_first; /* neighbors are heads, else batch entries */
     unsigned char* scratch;
     size_t scratch_stride;
@@ -133,9 +133,9 @@ static void REAL_NAME(score_panels)(void* work, ptrdiff_t item, int thread) {
     const struct attn_attention* p = attend->problem;
     const struct attn_scores_out* out = &p->scores;
     const ptrdiff_t width = REAL_KERNELS->block_columns, height = REAL_KERNELS->tile_keys;
-    const ptrdiff_t first = item % scoring->groups * REAL_NAME(GROUP);
+    const ptrdiff_t first = item % scoring->groups * scoring->group;
     const ptrdiff_t left = p->batch * p->heads - first;
-    const ptrdiff_t matrices = left < REAL_NAME(GROUP) ? left : REAL_NAME(GROUP);
+    const ptrdiff_t matrices = left < scoring->group ? left : scoring->group;
     struct REAL_NAME(panel) panel[REAL_NAME(GROUP)];
     ptrdiff_t place[REAL_NAME(GROUP)];
     ptrdiff_t* row =
@@ -163,6 +163,14 @@ static void REAL_NAME(score_panels)(void* work, ptrdiff_t item, int thread) {
     }
 }
 
+/* Matrices of an item: a group, or one where a group's would be more than TANH_ITEM
+ * tanh, as item_queries() has it. */
+static ptrdiff_t REAL_NAME(item_matrices)(const struct attn_attention* p) {
+    const double tanhs = (double)(REAL_NAME(GROUP) * REAL_KERNELS->block_columns) *
+                         (double)p->source * (double)p->key_dim;
+    return p->score == ATTN_SCORE_TANH && tanhs > TANH_ITEM ? 1 : REAL_NAME(GROUP);
+}
+
 /* memory for the sums, before they are computed */
 static int REAL_NAME(take_sums)(const struct attn_context* context,
                                 struct REAL_NAME(attend) * attend) {
@@ -182,7 +190,8 @@ static enum attn_status REAL_NAME(score)(const struct attn_context* context,
     const ptrdiff_t width = REAL_KERNELS->block_columns;
     struct REAL_NAME(scoring) scoring = {.attend = attend};
     scoring.panels = (p->target + width - 1) / width;
-    scoring.groups = (p->batch * p->heads + REAL_NAME(GROUP) - 1) / REAL_NAME(GROUP);
+    scoring.group = REAL_NAME(item_matrices)(p);
+    scoring.groups = (p->batch * p->heads + scoring.group - 1) / scoring.group;
     scoring.heads_first = p->batch == 1 || (p->heads > 1 && out->head[1] - out->head[0] <
                                                                 out->batch[1] - out->batch[0]);
     scoring.scratch_stride = (REAL_NAME(scoring_size)(p) + 63) / 64 * 64;
