@@ -60,10 +60,10 @@ keras_input <- function(shape = NULL, batch_size = NULL, dtype = NULL, sparse = 
   if (!is.null(tensor)) {
     return(check_given_tensor(tensor, shape, batch_size, batch_shape, dtype, owner))
   }
-  new_keras_tensor(
-    shape = input_shape(shape, batch_size, batch_shape, owner),
-    dtype = if (is.null(dtype)) config_floatx() else dtype,
-    name = name, optional = optional
+  shape <- input_shape(shape, batch_size, batch_shape, owner)
+  dtype <- if (is.null(dtype)) config_floatx() else dtype
+  new_keras_tensor(shape, dtype, name = name, optional = optional,
+    node = new_node(new_input_layer(shape, dtype, name, optional), list(), list())
   )
 }
 
@@ -138,8 +138,8 @@ unlist_sizes <- function(x) {
   if (is.null(sizes)) integer() else sizes
 }
 
-# `node` is shared by all outputs of one call: list(layer, inputs, arguments).
-# `index` counts those outputs from 1. Inputs have no node.
+# `node` is shared by all outputs of one call; `index` counts those outputs from 1. The
+# node of an input is that of its input layer, and has no inputs.
 new_keras_tensor <- function(shape, dtype, name = NULL, optional = FALSE,
                              node = NULL, index = 1L) {
   state <- new.env(parent = emptyenv())
@@ -153,6 +153,19 @@ new_keras_tensor <- function(shape, dtype, name = NULL, optional = FALSE,
   state$index <- index
   lockEnvironment(state, bindings = TRUE)
   structure(list(state), class = "keras_tensor")
+}
+
+# One call of a layer with symbolic tensors. An environment, so that one node can be told
+# from another; `id` orders the nodes of a session by their making.
+new_node <- function(self, inputs, arguments) {
+  node <- new.env(parent = emptyenv())
+  name_counts$nodes <- if (is.null(name_counts$nodes)) 1 else name_counts$nodes + 1
+  node$id <- name_counts$nodes
+  node$layer <- layer_object(self)
+  node$inputs <- inputs
+  node$arguments <- arguments
+  lockEnvironment(node, bindings = TRUE)
+  node
 }
 
 # The class alone does not make a tensor: only the locked state does.

@@ -27,6 +27,16 @@ required_fields <- list(
   attention = character(), additive_attention = character()
 )
 
+fields_of_kind <- function(kind) {
+  fields <- config_fields[[kind]]
+  if (is.null(fields)) layer_kinds[[kind]]$fields else fields
+}
+
+required_of_kind <- function(kind) {
+  fields <- required_fields[[kind]]
+  if (is.null(fields)) layer_kinds[[kind]]$required else fields
+}
+
 object_fields <- c(
   "kernel_initializer", "bias_initializer", "kernel_regularizer", "bias_regularizer",
   "activity_regularizer", "kernel_constraint", "bias_constraint"
@@ -61,6 +71,14 @@ layer_build_config <- function(self) {
   if (!self$built) {
     return(NULL)
   }
+  if (self$calls == "tensors") {
+    shapes <- self$shapes
+    return(list(input_shape = if (is.list(shapes)) {
+      lapply(shapes, shape_to_config)
+    } else {
+      shape_to_config(shapes)
+    }))
+  }
   shapes <- lapply(self$shapes[!vapply(self$shapes, is.null, NA)], shape_to_config)
   if (!self$heads) {
     return(list(input_shape = unname(shapes)))
@@ -80,9 +98,9 @@ layer_from_config <- function(kind, config, owner = "from_config()") {
       subclass = "attn_error_config"
     )
   }
-  known <- unique(c(base_fields, config_fields[[kind]], "activity_regularizer"))
+  known <- unique(c(base_fields, fields_of_kind(kind), "activity_regularizer"))
   unknown <- setdiff(names(config), known)
-  absent <- setdiff(required_fields[[kind]], names(config))
+  absent <- setdiff(required_of_kind(kind), names(config))
   if (length(unknown) || length(absent) || anyDuplicated(names(config))) {
     attn_abort(
       sprintf(

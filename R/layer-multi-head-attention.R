@@ -543,7 +543,7 @@ heads_output_shape <- function(self, query, value, key) {
 
 # One tensor, or a list of two when scores are asked for.
 symbolic_outputs <- function(self, spec, inputs, arguments) {
-  node <- list(layer = layer_object(self), inputs = inputs, arguments = arguments)
+  node <- new_node(self, inputs, arguments)
   output <- new_keras_tensor(spec$output, self$dtype, node = node, index = 1L)
   if (is.null(spec$scores)) {
     return(output)

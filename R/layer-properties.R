@@ -73,7 +73,7 @@ layer_methods <- list(
       build_layer(self, query_shape, value_shape, key_shape)
     }
   },
-  call = function(self) if (self$heads) heads_function(self) else scores_function(self),
+  call = function(self) unclass(layer_object(self)),
   compute_output_shape = function(self) {
     function(query_shape = NULL, value_shape = NULL, key_shape = NULL, ...) {
       check_no_dots(self$label, ...)
@@ -146,12 +146,13 @@ scores_properties <- list(
 
 # Methods and computed properties of a kind of layer; the rest is in its config.
 layer_members <- function(self) {
-  own <- if (self$heads) {
-    heads_properties
-  } else {
-    scores_properties[c("scale", if (self$kind == "attention") "concat_score_weight")]
-  }
-  c(layer_properties, own, layer_methods)
+  own <- switch(self$calls,
+    heads = heads_properties,
+    scores = scores_properties[c("scale", if (self$kind == "attention") "concat_score_weight")],
+    tensors = c(tensors_properties(self), tensors_methods)
+  )
+  all <- c(own, layer_properties, layer_methods)
+  all[!duplicated(names(all))]
 }
 
 layer_member_names <- function(self) {

@@ -3,10 +3,12 @@
 
 # One weight: its path, its shape as in Keras, how it starts, and the objects that
 # act on it. `part` is "kernel", "bias" or "scale" (no regularizer or constraint).
+# `depth`: 0, or the rows of the matrix that it is in products (layers/weights.h).
 weight_spec <- function(self, path, shape, part, input_axes = NULL, output_axes = NULL,
-                        initializer = self$config[[paste0(part, "_initializer")]]) {
+                        initializer = self$config[[paste0(part, "_initializer")]],
+                        depth = 0L) {
   list(
-    path = path, shape = as.integer(shape), initializer = initializer,
+    path = path, shape = as.integer(shape), initializer = initializer, depth = as.integer(depth),
     input_axes = input_axes, output_axes = output_axes,
     regularizer = self$config[[paste0(part, "_regularizer")]],
     constraint = self$config[[paste0(part, "_constraint")]],
@@ -90,6 +92,10 @@ additive_specs <- function(self, widths) {
 
 # `layer$build()`: shapes come as two or three arguments, or as one list of them.
 build_layer <- function(self, query_shape, value_shape = NULL, key_shape = NULL) {
+  if (self$calls == "tensors") {
+    build_tensors(self, as_tensor_shapes(self, query_shape))
+    return(invisible(layer_object(self)))
+  }
   shapes <- as_input_shapes(self, query_shape, value_shape, key_shape)
   about_shapes({
     geometry <- layer_geometry(self, shapes$query, shapes$value, shapes$key)
@@ -240,7 +246,7 @@ about_shapes <- function(code) {
 }
 
 layer_weights <- function(self) {
-  if (!self$built) {
+  if (!self$built || !length(self$weights)) {
     return(structure(list(), names = character()))
   }
   values <- .Call(ffi_layer_get_weights, self$handle)

@@ -6,7 +6,9 @@
 # itself, so a layer survives saveRDS() and parallel workers.
 #
 # Fields of `self`:
-#   kind, class_name, serialized_name, constructor, heads   what it is (layer_kinds)
+#   kind, class_name, serialized_name, constructor   what it is (layer_kinds, in table-of-kinds.R)
+#   calls                                 how it is called: "heads", "scores" or "tensors"
+#   heads                                 whether that is "heads"
 #   name, dtype, trainable, label         `label` begins the layer's messages
 #   config                                constructor arguments, in Keras's order
 #   flash_attention, activity_regularizer, key   what the config does not tell
@@ -17,25 +19,6 @@
 # A call goes to C first: if the layer has done one of the same form before (the same
 # ranks, flags and kinds of masks), its handle has a plan for it, and that is all.
 # Else C returns NULL, and R checks everything and has the plan remembered.
-
-layer_kinds <- list(
-  multi_head_attention = list(
-    class_name = "MultiHeadAttention", serialized_name = "MultiHeadAttention",
-    constructor = "layer_multi_head_attention", prefix = "multi_head_attention", heads = TRUE
-  ),
-  group_query_attention = list(
-    class_name = "GroupedQueryAttention", serialized_name = "GroupQueryAttention",
-    constructor = "layer_group_query_attention", prefix = "grouped_query_attention", heads = TRUE
-  ),
-  attention = list(
-    class_name = "Attention", serialized_name = "Attention",
-    constructor = "layer_attention", prefix = "attention", heads = FALSE
-  ),
-  additive_attention = list(
-    class_name = "AdditiveAttention", serialized_name = "AdditiveAttention",
-    constructor = "layer_additive_attention", prefix = "additive_attention", heads = FALSE
-  )
-)
 
 name_counts <- new.env(parent = emptyenv())
 
@@ -49,6 +32,21 @@ unique_name <- function(prefix) {
 
 # The arguments that every constructor takes in `...`.
 layer_dots <- c("name", "dtype", "trainable")
+
+# They, checked, and others that a kind's config may bring along but that must be NULL.
+check_layer_dots <- function(owner, unavailable, ...) {
+  dots <- check_dots(owner, c(layer_dots, unavailable), ...)
+  for (argument in unavailable) {
+    check_not_available(dots[[argument]], owner, argument)
+  }
+  dots[setdiff(names(dots), unavailable)]
+}
+
+check_not_available <- function(x, owner, argument) {
+  if (!is.null(x)) {
+    abort_argument(owner, argument, "NULL (this is not available here)", x)
+  }
+}
 
 # `dots` is what the constructor got in `...`, `config` what it made of its own
 # arguments. All arguments are checked before the first random number is drawn
@@ -67,7 +65,8 @@ new_layer <- function(kind, config, dots, seed, flash_attention = NULL,
   self$class_name <- traits$class_name
   self$serialized_name <- traits$serialized_name
   self$constructor <- traits$constructor
-  self$heads <- traits$heads
+  self$calls <- traits$calls
+  self$heads <- traits$calls == "heads"
   self$name <- if (is.null(name)) unique_name(traits$prefix) else name
   self$label <- sprintf("%s, layer \"%s\"", owner, self$name)
   self$dtype <- dtype
@@ -90,8 +89,13 @@ check_layer_name <- function(name, owner) {
 
 # The function that the user holds. Any number of them may share one `self`.
 layer_object <- function(self) {
-  fun <- if (self$heads) heads_function(self) else scores_function(self)
-  structure(fun, class = c(paste0("attn_layer_", self$kind), "attn_layer"))
+  fun <- switch(self$calls,
+    heads = heads_function(self), scores = scores_function(self),
+    model = model_function(self), tensors_function(self)
+  )
+  structure(fun, class = c(
+    paste0("attn_layer_", self$kind), if (self$calls == "model") "attn_model", "attn_layer"
+  ))
 }
 
 is_layer <- function(x) inherits(x, "attn_layer")
@@ -133,6 +137,9 @@ compose_layer <- function(object, layer) {
 #' @export
 compose_layer.default <- function(object, layer) {
   self <- layer_self(layer)
+  if (self$calls == "tensors") {
+    return(layer(object))
+  }
   if (!is_plain_array(object)) {
     abort_first_argument(self, object)
   }
@@ -141,6 +148,9 @@ compose_layer.default <- function(object, layer) {
 
 #' @export
 compose_layer.keras_tensor <- function(object, layer) {
+  if (layer_self(layer)$calls == "tensors") {
+    return(layer(object))
+  }
   if (layer_self(layer)$heads) layer(object, object) else layer(list(object, object))
 }
 
@@ -148,6 +158,9 @@ compose_layer.keras_tensor <- function(object, layer) {
 #' @export
 compose_layer.list <- function(object, layer) {
   self <- layer_self(layer)
+  if (self$calls == "tensors") {
+    return(layer(object))
+  }
   roles <- c("query", "value", "key")
   arguments <- name_inputs(object, roles, self)
   if (!("value" %in% names(arguments))) {

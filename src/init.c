@@ -20,6 +20,8 @@ static const R_CallMethodDef entries[] = {
     ENTRY(ffi_layer_remember, 8),
     ENTRY(ffi_heads_call, 12),
     ENTRY(ffi_scores_call, 7),
+    ENTRY(ffi_weights_create, 5),
+    ENTRY(ffi_program_run, 6),
     ENTRY(ffi_op_call, 8),
     ENTRY(ffi_op_attention, 6),
     ENTRY(ffi_random_uniform, 2),

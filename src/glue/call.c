@@ -8,7 +8,7 @@
 /* Calls share one workspace, so that small calls do not allocate at all. Of
  * what a large call needed only this much stays. */
 static const size_t KEPT_BYTES = (size_t)64 << 20;
-static struct attn_workspace shared_workspace;
+static struct attn_workspace shared_workspace, shared_tensors;
 static int shared_is_busy = 0;
 /* Made once: to make one per poll could fail for want of memory, and would then
  * leave without glue_end(). */
@@ -49,7 +49,8 @@ void glue_begin(struct glue_call* call) {
     if (call->uses_shared) {
         shared_is_busy = 1;
     }
-    call->context.workspace = call->uses_shared ? &shared_workspace : &call->own;
+    call->context.workspace = call->uses_shared ? &shared_workspace : &call->own[0];
+    call->tensors = call->uses_shared ? &shared_tensors : &call->own[1];
     call->context.threads = attn_threads_get();
     call->context.poll = poll_r;
     call->context.poll_data = call;
@@ -60,9 +61,14 @@ int glue_is_nested(void) { return shared_is_busy; }
 
 void glue_end(struct glue_call* call) {
     attn_workspace_reset(call->context.workspace, call->uses_shared ? KEPT_BYTES : 0);
+    attn_workspace_reset(call->tensors, call->uses_shared ? KEPT_BYTES : 0);
     if (call->uses_shared) {
         shared_is_busy = 0;
     }
+}
+
+SEXP glue_allocate(struct glue_call* call, SEXP (*make)(void*), void* data) {
+    return R_UnwindProtect(make, data, end_on_jump, call, unwind_token);
 }
 
 void* glue_take(struct glue_call* call, size_t count, size_t size) {

@@ -28,7 +28,8 @@ void glue_register_calls(void);
  * by longjmp, and it releases the memory on its way. */
 struct glue_call {
     struct attn_context context;
-    struct attn_workspace own; /* used when the shared one is busy */
+    struct attn_workspace* tensors; /* of what outlives a step of a model */
+    struct attn_workspace own[2];   /* used when the shared ones are busy */
     int uses_shared;
 };
 
@@ -38,6 +39,9 @@ void glue_begin(struct glue_call* call);
 void glue_end(struct glue_call* call);
 /* glue_end() and, unless all went well, the R error for `status` */
 void glue_end_checked(struct glue_call* call, enum attn_status status);
+/* make(data), which allocates R objects while the call is under way: where R gives up,
+ * the call ends first. The result is not protected. */
+SEXP glue_allocate(struct glue_call* call, SEXP (*make)(void*), void* data);
 /* memory of the call, or an R error after glue_end() */
 void* glue_take(struct glue_call* call, size_t count, size_t size);
 
@@ -110,6 +114,9 @@ SEXP ffi_heads_call(SEXP handle, SEXP query, SEXP value, SEXP key, SEXP query_ma
                     SEXP training, SEXP causal, SEXP flash);
 SEXP ffi_scores_call(SEXP handle, SEXP inputs, SEXP mask, SEXP scores, SEXP training, SEXP causal,
                      SEXP flash);
+SEXP ffi_weights_create(SEXP dtype, SEXP names, SEXP dims, SEXP depths, SEXP key);
+SEXP ffi_program_run(SEXP program, SEXP handles, SEXP arrays, SEXP batch, SEXP training,
+                     SEXP reference);
 SEXP ffi_op_call(SEXP query, SEXP key, SEXP value, SEXP mask, SEXP causal, SEXP flash,
                  SEXP dtype, SEXP session_flash);
 SEXP ffi_op_attention(SEXP query, SEXP key, SEXP value, SEXP bias, SEXP masks, SEXP options);

@@ -5,6 +5,7 @@
 #include "glue.h"
 #include "marshal.h"
 #include "plan.h"
+#include "weights.h"
 
 static enum attn_score_mode score_mode_of(const char* name) {
     return strcmp(name, "concat") == 0     ? ATTN_MODE_CONCAT
@@ -38,6 +39,47 @@ SEXP ffi_layer_create(SEXP kind, SEXP dtype, SEXP config, SEXP key) {
     struct attn_layer* layer;
     if (attn_layer_create(found, precision, &c, words, &layer) != ATTN_OK) {
         glue_abort("memory", "attn: there is not enough memory for a layer");
+    }
+    glue_own(handle, layer);
+    UNPROTECT(1);
+    return handle;
+}
+
+/* Weights that R describes: names, dims (a list of integers) and depths (weights.h). */
+SEXP ffi_weights_create(SEXP dtype, SEXP names, SEXP dims, SEXP depths, SEXP key) {
+    const R_xlen_t count = Rf_xlength(names);
+    struct attn_weight_shape shape[ATTN_MAX_WEIGHTS] = {{0}};
+    if (TYPEOF(names) != STRSXP || TYPEOF(dims) != VECSXP || TYPEOF(depths) != INTSXP ||
+        count > ATTN_MAX_WEIGHTS || Rf_xlength(dims) != count || Rf_xlength(depths) != count) {
+        glue_abort("internal", "weights are a name, dims and a depth each");
+    }
+    for (int i = 0; i < (int)count; i++) {
+        SEXP dim = VECTOR_ELT(dims, i);
+        shape[i].name = CHAR(STRING_ELT(names, i));
+        shape[i].rank = (int)Rf_xlength(dim);
+        shape[i].depth = INTEGER_RO(depths)[i];
+        if (TYPEOF(dim) != INTSXP || Rf_xlength(dim) > ATTN_MAX_RANK ||
+            strlen(shape[i].name) >= ATTN_NAME_SIZE) {
+            glue_abort("internal", "a weight has an odd name or odd dims");
+        }
+        for (int axis = 0; axis < shape[i].rank; axis++) {
+            shape[i].dim[axis] = INTEGER_RO(dim)[axis];
+            if (shape[i].dim[axis] < 1) {
+                glue_abort("internal", "dims of weights are positive");
+            }
+        }
+    }
+    const enum attn_dtype precision = glue_dtype(dtype);
+    const struct attn_random_key words = glue_key(key);
+    SEXP handle = PROTECT(glue_new_handle());
+    struct attn_layer* layer = NULL;
+    switch (attn_weights_create(precision, (int)count, shape, words, &layer)) {
+        case ATTN_OK:
+            break;
+        case ATTN_NO_MEMORY:
+            glue_abort("memory", "attn: there is not enough memory for the weights");
+        default:
+            glue_abort("shape", "attn: the weights would be larger than memory can address");
     }
     glue_own(handle, layer);
     UNPROTECT(1);

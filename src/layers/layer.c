@@ -4,12 +4,14 @@
 #include <string.h>
 
 #include "matmul.h"
+#include "weights.h"
 
 static const struct attn_layer_kind* const kinds[] = {
     &attn_multi_head_attention_kind,
     &attn_group_query_attention_kind,
     &attn_attention_kind,
     &attn_additive_attention_kind,
+    &attn_weights_kind,
 };
 enum { KINDS = sizeof kinds / sizeof kinds[0], ALIGNMENT = 64 };
 

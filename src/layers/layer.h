@@ -21,7 +21,8 @@ enum attn_layer_id {
     ATTN_LAYER_MULTI_HEAD_ATTENTION = 1,
     ATTN_LAYER_GROUP_QUERY_ATTENTION = 2,
     ATTN_LAYER_ATTENTION = 3,
-    ATTN_LAYER_ADDITIVE_ATTENTION = 4
+    ATTN_LAYER_ADDITIVE_ATTENTION = 4,
+    ATTN_LAYER_WEIGHTS = 5
 };
 
 enum attn_score_mode { ATTN_MODE_DOT = 0, ATTN_MODE_CONCAT = 1, ATTN_MODE_ADDITIVE = 2 };
@@ -73,6 +74,7 @@ struct attn_layer {
     struct attn_layer_widths widths;
     int built;
     int weights;
+    int described_weights; /* where R describes them: weights.h */
     struct attn_weight weight[ATTN_MAX_WEIGHTS];
     size_t storage_size;
     unsigned char* storage; /* plain weights, then packed ones */

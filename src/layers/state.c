@@ -12,6 +12,8 @@
 #include <string.h>
 
 #include "layer.h"
+#include "state_bytes.h"
+#include "weights.h"
 
 static const char signature[8] = {'A', 'T', 'T', 'N', 'L', 'A', 'Y', '1'};
 
@@ -21,23 +23,9 @@ enum {
     KEY_WIDTH, OUTPUT_RANK, OUTPUT_0,
     FIELDS = OUTPUT_0 + ATTN_MAX_OUTPUT_RANK
 };
-enum { HEADER = sizeof signature + 8 * FIELDS, CHECKSUM = 8 };
+enum { HEADER = sizeof signature + 8 * FIELDS, CHECKSUM = ATTN_STATE_CHECKSUM };
 
-static void put(unsigned char* bytes, uint64_t value, int width) {
-    for (int i = 0; i < width; i++) {
-        bytes[i] = (unsigned char)(value >> (8 * i));
-    }
-}
-
-static uint64_t get(const unsigned char* bytes, int width) {
-    uint64_t value = 0;
-    for (int i = 0; i < width; i++) {
-        value |= (uint64_t)bytes[i] << (8 * i);
-    }
-    return value;
-}
-
-static uint64_t checksum(const unsigned char* bytes, size_t size) {
+uint64_t attn_state_checksum(const unsigned char* bytes, size_t size) {
     uint64_t hash = UINT64_C(0xcbf29ce484222325);
     for (size_t i = 0; i < size; i++) {
         hash = (hash ^ bytes[i]) * UINT64_C(0x100000001b3);
@@ -45,7 +33,7 @@ static uint64_t checksum(const unsigned char* bytes, size_t size) {
     return hash;
 }
 
-static size_t weights_size(const struct attn_layer* layer) {
+size_t attn_state_weights_size(const struct attn_layer* layer) {
     size_t elements = 0;
     for (int i = 0; i < layer->weights; i++) {
         elements += (size_t)layer->weight[i].length;
@@ -54,7 +42,10 @@ static size_t weights_size(const struct attn_layer* layer) {
 }
 
 size_t attn_layer_state_size(const struct attn_layer* layer) {
-    return HEADER + (layer->built ? weights_size(layer) : 0) + CHECKSUM;
+    if (layer->kind == &attn_weights_kind) {
+        return attn_weights_state_size(layer);
+    }
+    return HEADER + (layer->built ? attn_state_weights_size(layer) : 0) + CHECKSUM;
 }
 
 /* the bits of floats as integers, so that the order of bytes is ours */
@@ -104,22 +95,44 @@ static void collect_fields(const struct attn_layer* layer, uint64_t* field) {
     }
 }
 
+unsigned char* attn_state_put_weights(const struct attn_layer* layer, unsigned char* bytes) {
+    const int width = (int)attn_dtype_size(layer->dtype);
+    for (int i = 0; i < layer->weights; i++) {
+        const void* elements = attn_layer_weight(layer, i);
+        for (ptrdiff_t e = 0; e < layer->weight[i].length; e++, bytes += width) {
+            attn_put(bytes, element_bits(layer->dtype, elements, e), width);
+        }
+    }
+    return bytes;
+}
+
+void attn_state_get_weights(struct attn_layer* layer, const unsigned char* bytes) {
+    const int width = (int)attn_dtype_size(layer->dtype);
+    for (int i = 0; i < layer->weights; i++) {
+        void* to = attn_layer_staged_weight(layer, layer->storage, i);
+        for (ptrdiff_t e = 0; e < layer->weight[i].length; e++, bytes += width) {
+            set_element_bits(layer->dtype, to, e, attn_get(bytes, width));
+        }
+    }
+    attn_layer_adopt(layer, layer->storage);
+}
+
 void attn_layer_state_write(const struct attn_layer* layer, unsigned char* bytes) {
+    if (layer->kind == &attn_weights_kind) {
+        attn_weights_state_write(layer, bytes);
+        return;
+    }
     uint64_t field[FIELDS] = {0};
     collect_fields(layer, field);
     memcpy(bytes, signature, sizeof signature);
     for (int i = 0; i < FIELDS; i++) {
-        put(bytes + sizeof signature + 8 * i, field[i], 8);
+        attn_put(bytes + sizeof signature + 8 * i, field[i], 8);
     }
     unsigned char* at = bytes + HEADER;
-    const int width = (int)attn_dtype_size(layer->dtype);
-    for (int i = 0; layer->built && i < layer->weights; i++) {
-        const void* elements = attn_layer_weight(layer, i);
-        for (ptrdiff_t e = 0; e < layer->weight[i].length; e++, at += width) {
-            put(at, element_bits(layer->dtype, elements, e), width);
-        }
+    if (layer->built) {
+        at = attn_state_put_weights(layer, at);
     }
-    put(at, checksum(bytes, (size_t)(at - bytes)), CHECKSUM);
+    attn_put(at, attn_state_checksum(bytes, (size_t)(at - bytes)), CHECKSUM);
 }
 
 static int in_range(uint64_t value, uint64_t low, uint64_t high) {
@@ -131,7 +144,8 @@ static int fields_are_sound(const uint64_t* field, double dropout) {
     const uint64_t most = INT32_MAX;
     const int direct = field[KIND] == ATTN_LAYER_ATTENTION ||
                        field[KIND] == ATTN_LAYER_ADDITIVE_ATTENTION;
-    int sound = attn_layer_kind_by_id(field[KIND]) != NULL && field[DTYPE] <= ATTN_FLOAT64 &&
+    int sound = attn_layer_kind_by_id(field[KIND]) != NULL &&
+                field[KIND] != ATTN_LAYER_WEIGHTS && field[DTYPE] <= ATTN_FLOAT64 &&
                 in_range(field[NUM_HEADS], 1, most) &&
                 in_range(field[NUM_KEY_VALUE_HEADS], 1, field[NUM_HEADS]) &&
                 field[NUM_HEADS] % field[NUM_KEY_VALUE_HEADS] == 0 &&
@@ -179,25 +193,25 @@ static enum attn_status read_weights(struct attn_layer* layer, const unsigned ch
         return ATTN_BAD_STATE;
     }
     ATTN_TRY(attn_layer_build(layer, widths));
-    for (int i = 0; i < layer->weights; i++) {
-        void* to = attn_layer_staged_weight(layer, layer->storage, i);
-        for (ptrdiff_t e = 0; e < layer->weight[i].length; e++, bytes += width) {
-            set_element_bits(layer->dtype, to, e, get(bytes, (int)width));
-        }
-    }
-    attn_layer_adopt(layer, layer->storage);
+    attn_state_get_weights(layer, bytes);
     return ATTN_OK;
 }
 
 enum attn_status attn_layer_state_read(const unsigned char* bytes, size_t size,
                                        struct attn_layer** layer) {
-    if (size < HEADER + CHECKSUM || memcmp(bytes, signature, sizeof signature) != 0 ||
-        get(bytes + size - CHECKSUM, CHECKSUM) != checksum(bytes, size - CHECKSUM)) {
+    if (size < ATTN_STATE_SIGNATURE + CHECKSUM ||
+        attn_get(bytes + size - CHECKSUM, CHECKSUM) != attn_state_checksum(bytes, size - CHECKSUM)) {
+        return ATTN_BAD_STATE;
+    }
+    if (memcmp(bytes, signature, sizeof signature) != 0) {
+        return attn_weights_state_read(bytes, size, layer);
+    }
+    if (size < HEADER + CHECKSUM) {
         return ATTN_BAD_STATE;
     }
     uint64_t field[FIELDS];
     for (int i = 0; i < FIELDS; i++) {
-        field[i] = get(bytes + sizeof signature + 8 * i, 8);
+        field[i] = attn_get(bytes + sizeof signature + 8 * i, 8);
     }
     struct attn_layer_config config;
     memcpy(&config.dropout, &field[DROPOUT], sizeof config.dropout);

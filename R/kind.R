@@ -1,0 +1,38 @@
+# What a kind of layer is. (The file comes before those of the layers, which use it while
+# the package is put together; the table of kinds, table-of-kinds.R, comes after them.)
+
+# A kind of layer is a list, made by tensor_kind():
+#   class_name, serialized_name, module   Keras's names
+#   constructor, prefix                   R's name; how unnamed layers are called
+#   fields, required                      of its config, in Keras's order
+#   many                                  whether it takes a list of tensors
+#   call_arguments                        beyond `inputs`: "training" and, if it looks at
+#                                         masks, "mask"
+#   output_shape(self, shapes)            the result's shape, or an error about `inputs`
+#   output_dtype(self, dtypes)            its dtype
+#   weights(self, shapes)                 weight_spec()s, in Keras's order
+#   random                                whether it draws random numbers in training
+#   supports_masking                      else a mask that comes is lost, with a warning
+#   step(self, shapes, arguments)         list(operation, settings, text)
+#   trace(tracer, self, inputs, arguments)   a list of values, where one step is not enough
+# `shapes` is a list of shapes, each an integer vector with NA for what is not known.
+
+tensor_kind <- function(class_name, constructor, prefix, fields, output_shape, step = NULL,
+                        required = character(), weights = NULL, many = FALSE,
+                        call_arguments = "training", random = FALSE, supports_masking = TRUE,
+                        serialized_name = class_name, module = "keras.layers",
+                        output_dtype = function(self, dtypes) self$dtype,
+                        trace = NULL) {
+  list(
+    class_name = class_name, serialized_name = serialized_name, module = module,
+    constructor = constructor, prefix = prefix, heads = FALSE, calls = "tensors",
+    fields = fields, required = required, many = many, call_arguments = call_arguments,
+    output_shape = output_shape, output_dtype = output_dtype, weights = weights,
+    random = random, supports_masking = supports_masking, step = step,
+    trace = if (is.null(trace)) {
+      function(tracer, self, inputs, arguments) trace_tensors(tracer, self, inputs, arguments)
+    } else {
+      trace
+    }
+  )
+}

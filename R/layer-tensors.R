@@ -1,0 +1,210 @@
+# Layers of tensors: everything that is not attention. They take one tensor (or a list of
+# tensors, those that merge), and give one; in C they are weights and a step
+# (src/layers/step.h).
+#
+# What kinds there are: kind.R, table-of-kinds.R.
+
+# The function that the user holds. A saved layer keeps this body.
+tensors_function <- function(self) {
+  force(self)
+  function(inputs, ...) call_tensors(self, inputs, ...)
+}
+
+call_tensors <- function(self, inputs, ...) {
+  owner <- self$label
+  kind <- layer_kinds[[self$kind]]
+  check_given(missing(inputs), owner, "inputs", "an array, or a symbolic tensor")
+  arguments <- check_dots(owner, kind$call_arguments, ...)
+  arguments <- check_call_arguments(arguments, owner)
+  tensors <- if (kind$many) check_tensor_list(inputs, owner) else list(inputs)
+  if (is_symbolic_call(name_each(tensors, "inputs"), owner)) {
+    return(tensors_symbolic(self, kind, tensors, arguments))
+  }
+  tensors <- lapply(tensors, check_tensor, owner)
+  shapes <- lapply(tensors, dim)
+  kind$output_shape(self, shapes)
+  finished <- FALSE
+  before <- as.list(self, all.names = TRUE)
+  on.exit(if (!finished) restore_fields(self, before))
+  build_tensors(self, shapes)
+  result <- run_eagerly(self, tensors, arguments)
+  finished <- TRUE
+  result
+}
+
+name_each <- function(x, name) {
+  names(x) <- rep(name, length(x))
+  x
+}
+
+check_call_arguments <- function(arguments, owner) {
+  if ("training" %in% names(arguments)) {
+    training <- check_flag(arguments$training, owner, "training", null_ok = TRUE)
+    arguments["training"] <- list(training)
+  }
+  mask <- arguments[["mask"]]
+  if (!is.null(mask) && !is_keras_tensor(mask) && !is.list(mask)) {
+    check_mask_values(mask, owner, "mask")
+  }
+  arguments
+}
+
+check_tensor_list <- function(inputs, owner) {
+  if (is.object(inputs) || !is.list(inputs) || !length(inputs)) {
+    abort_argument(owner, "inputs", "a list of arrays or symbolic tensors", inputs)
+  }
+  unname(inputs)
+}
+
+# An input -> an array with dims; what the numbers are is not looked at.
+check_tensor <- function(x, owner, argument = "inputs") {
+  is_number <- is.double(x) || is.integer(x) || is.logical(x)
+  if (!is_number || is_foreign_object(x)) {
+    abort_argument(owner, argument, "a numeric array", x)
+  }
+  if (is.null(dim(x))) {
+    dim(x) <- length(x)
+  }
+  if (!all(dim(x)) || length(dim(x)) > most_dims) {
+    abort_shape(owner, argument,
+      sprintf("an array of at most %d dims, none of length zero", most_dims),
+      paste("shape", format_shape(dim(x)))
+    )
+  }
+  x
+}
+
+tensors_symbolic <- function(self, kind, tensors, arguments) {
+  shapes <- lapply(tensors, dim)
+  shape <- kind$output_shape(self, shapes)
+  build_tensors(self, shapes)
+  node <- new_node(self, tensors, arguments)
+  dtype <- kind$output_dtype(self, vapply(tensors, function(x) x$dtype, ""))
+  new_keras_tensor(shape, dtype, node = node, index = 1L)
+}
+
+# Weights are made once, for the first shapes.
+build_tensors <- function(self, shapes) {
+  if (self$built) {
+    return(invisible(self))
+  }
+  kind <- layer_kinds[[self$kind]]
+  specs <- if (is.null(kind$weights)) list() else as.list(kind$weights(self, shapes))
+  names(specs) <- vapply(specs, function(spec) spec$path, "")
+  handle <- NULL
+  if (length(specs) || kind$random) {
+    values <- lapply(specs, initial_value, self = self)
+    handle <- .Call(
+      ffi_weights_create, self$dtype, as.character(names(specs)),
+      unname(lapply(specs, function(spec) spec$shape)),
+      as.integer(vapply(specs, function(spec) spec$depth, 1L)), self$key
+    )
+    .Call(ffi_layer_set_weights, handle, unname(values))
+  }
+  self$handle <- handle
+  self$shapes <- if (kind$many) shapes else shapes[[1L]]
+  self$weights <- specs
+  self$built <- TRUE
+  invisible(self)
+}
+
+# One step of the core, or as many as the kind's own `trace` makes.
+trace_tensors <- function(tracer, self, inputs, arguments) {
+  kind <- layer_kinds[[self$kind]]
+  shapes <- lapply(inputs, function(value) value$shape)
+  dtypes <- vapply(inputs, function(value) value$dtype, "")
+  step <- kind$step(self, shapes, arguments)
+  masks <- if ("mask" %in% kind$call_arguments) list(arguments[["mask"]])
+  trace_step(tracer, self, step$operation, c(inputs, masks),
+    shapes = list(kind$output_shape(self, shapes)), settings = step$settings,
+    text = if (is.null(step$text)) "" else step$text, training = arguments$training,
+    dtypes = kind$output_dtype(self, dtypes)
+  )
+}
+
+# The layer as a program of its own. What an array becomes follows from its type.
+run_eagerly <- function(self, arrays, arguments) {
+  tracer <- new_tracer()
+  as_input <- function(x) new_value(tracer, dim(x), array_dtype(x, self))
+  inputs <- lapply(arrays, as_input)
+  mask <- arguments[["mask"]]
+  if (is.null(mask)) {
+    arguments["mask"] <- NULL
+  } else {
+    arguments$mask <- new_value(tracer, dim_or_length(mask), "bool")
+  }
+  outputs <- trace_layer(tracer, self, inputs, arguments)
+  given <- c(inputs, if (!is.null(mask)) list(arguments$mask))
+  program <- finish_program(tracer, given, outputs)
+  results <- run_program(program, c(arrays, if (!is.null(mask)) list(mask)))
+  if (length(results) == 1L) results[[1L]] else results
+}
+
+array_dtype <- function(x, self) {
+  if (is.logical(x)) "bool" else if (is.integer(x)) "int32" else self$dtype
+}
+
+# ---- methods and properties ----
+
+# Every weight by its name, such as `layer$kernel`.
+tensors_properties <- function(self) {
+  weights <- lapply(names(self$weights), function(path) {
+    function(self) single_weight(self, path)
+  })
+  names(weights) <- names(self$weights)
+  c(weights, list(
+    input_shape = function(self) self$shapes,
+    supports_masking = function(self) layer_kinds[[self$kind]]$supports_masking
+  ))
+}
+
+tensors_methods <- list(
+  build = function(self) {
+    function(input_shape, ...) {
+      check_no_dots(self$label, ...)
+      check_given(missing(input_shape), self$label, "input_shape", "a shape such as c(NA, 16)")
+      build_layer(self, input_shape)
+    }
+  },
+  compute_output_shape = function(self) {
+    function(input_shape, ...) {
+      check_no_dots(self$label, ...)
+      check_given(missing(input_shape), self$label, "input_shape", "a shape such as c(NA, 16)")
+      layer_kinds[[self$kind]]$output_shape(self, as_tensor_shapes(self, input_shape))
+    }
+  },
+  compute_output_spec = function(self) {
+    function(inputs, ...) {
+      kind <- layer_kinds[[self$kind]]
+      check_given(missing(inputs), self$label, "inputs", "an array or a symbolic tensor")
+      check_dots(self$label, kind$call_arguments, ...)
+      tensors <- if (kind$many) check_tensor_list(inputs, self$label) else list(inputs)
+      if (!is_symbolic_call(name_each(tensors, "inputs"), self$label)) {
+        tensors <- lapply(tensors, check_tensor, self$label)
+      }
+      new_keras_tensor(kind$output_shape(self, lapply(tensors, dim)), self$dtype)
+    }
+  },
+  compute_mask = function(self) {
+    function(inputs, mask = NULL, ...) {
+      check_no_dots(self$label, ...)
+      if (is.null(mask) || is.list(mask)) return(NULL)
+      if (layer_kinds[[self$kind]]$supports_masking) check_given_mask(mask, self$label)
+    }
+  }
+)
+
+# A shape, or a list of shapes where the layer takes several tensors.
+as_tensor_shapes <- function(self, shape) {
+  owner <- self$label
+  if (layer_kinds[[self$kind]]$many) {
+    if (!is_list_of_shapes(shape)) {
+      abort_argument(owner, "input_shape", "a list of shapes", shape)
+    }
+    return(lapply(shape, as_partial_shape, owner, "input_shape"))
+  }
+  if (is.null(shape)) {
+    abort_argument(owner, "input_shape", "a shape such as c(NA, 16)", shape)
+  }
+  list(as_partial_shape(shape, owner, "input_shape"))
+}

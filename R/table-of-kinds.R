@@ -1,0 +1,31 @@
+# The table of layer kinds. (Its file comes behind those of the kinds when the package is
+# put together.)
+
+attention_kinds <- list(
+  multi_head_attention = list(
+    module = "keras.layers", calls = "heads",
+    class_name = "MultiHeadAttention", serialized_name = "MultiHeadAttention",
+    constructor = "layer_multi_head_attention", prefix = "multi_head_attention"
+  ),
+  group_query_attention = list(
+    module = "keras.layers", calls = "heads",
+    class_name = "GroupedQueryAttention", serialized_name = "GroupQueryAttention",
+    constructor = "layer_group_query_attention", prefix = "grouped_query_attention"
+  ),
+  attention = list(
+    module = "keras.layers", calls = "scores",
+    class_name = "Attention", serialized_name = "Attention",
+    constructor = "layer_attention", prefix = "attention"
+  ),
+  additive_attention = list(
+    module = "keras.layers", calls = "scores",
+    class_name = "AdditiveAttention", serialized_name = "AdditiveAttention",
+    constructor = "layer_additive_attention", prefix = "additive_attention"
+  )
+)
+
+layer_kinds <- c(attention_kinds, list(
+  dense = dense_kind,
+  functional = functional_kind,
+  input_layer = input_layer_kind
+))

@@ -1,0 +1,228 @@
+/* The four attention layers as a step of a model, over sequences (B, T, D) and one
+ * attention axis; other ranks and axes go through R's arrays (R/program.R).
+ *
+ * Inputs: query, value, key or none, query_mask, value_mask, key_mask, attention_mask or
+ * none each. Outputs: the result; the weights, if they are asked for: (B, N, T, S), or
+ * (B, T, S) of layers without heads. */
+#include <string.h>
+
+#include "step.h"
+
+enum { QUERY, VALUE, KEY, QUERY_MASK, VALUE_MASK, KEY_MASK, ATTENTION_MASK, INPUTS };
+enum { HEADS, CAUSAL, WINDOW, SETTINGS }; /* HEADS: whether the layer has heads */
+
+/* dims of a mask that is a tensor, or the mask of one */
+struct flags {
+    const uint8_t* visible;
+    int rank;
+    const ptrdiff_t* dim;
+};
+
+static struct flags flags_of_mask(const struct attn_value* value) {
+    const struct flags none = {NULL, 0, NULL};
+    if (value == NULL || value->mask == NULL) {
+        return none;
+    }
+    return (struct flags){value->mask->data, value->mask_rank, value->mask_dim};
+}
+
+/* an explicit mask; else the implicit one of `bearer` */
+static enum attn_status find_mask(struct attn_run* run, const struct attn_value* explicit_mask,
+                                  const struct attn_value* bearer, struct flags* flags) {
+    *flags = flags_of_mask(bearer);
+    if (explicit_mask != NULL) {
+        *flags = (struct flags){attn_value_flags(&run->context, explicit_mask),
+                                explicit_mask->rank, explicit_mask->dim};
+        return flags->visible != NULL ? ATTN_OK : ATTN_NO_MEMORY;
+    }
+    return ATTN_OK;
+}
+
+/* The strides of a mask of `rank` dims, each 1 or that of `extent`. */
+static enum attn_status strides_of(const struct flags* flags, int rank, const ptrdiff_t* extent,
+                                   ptrdiff_t* stride) {
+    ptrdiff_t step = 1;
+    if (flags->rank != rank) {
+        return ATTN_BAD_LENGTH;
+    }
+    for (int axis = rank - 1; axis >= 0; axis--) {
+        if (flags->dim[axis] != 1 && flags->dim[axis] != extent[axis]) {
+            return ATTN_BAD_LENGTH;
+        }
+        stride[axis] = flags->dim[axis] == 1 ? 0 : step;
+        step *= flags->dim[axis];
+    }
+    return ATTN_OK;
+}
+
+/* a mask over the positions of queries, or of keys */
+static enum attn_status position_part(const struct flags* flags, int of_query, ptrdiff_t batch,
+                                      ptrdiff_t length, struct attn_mask_part* part) {
+    const ptrdiff_t extent[2] = {batch, length};
+    ptrdiff_t stride[2];
+    ATTN_TRY(strides_of(flags, 2, extent, stride));
+    *part = (struct attn_mask_part){flags->visible, stride[0], 0, of_query ? stride[1] : 0,
+                                    of_query ? 0 : stride[1]};
+    return ATTN_OK;
+}
+
+static enum attn_status add_positions(struct attn_layer_call* call, const struct flags* flags,
+                                      int of_query) {
+    if (flags->visible == NULL) {
+        return ATTN_OK;
+    }
+    return position_part(flags, of_query, call->batch, of_query ? call->target : call->source,
+                         &call->mask.part[call->mask.parts++]);
+}
+
+/* attention_mask: (T, S) or (B, T, S) */
+static enum attn_status add_pairs(struct attn_run* run, struct attn_layer_call* call,
+                                  const struct attn_value* mask) {
+    if (mask == NULL) {
+        return ATTN_OK;
+    }
+    const struct flags flags = {attn_value_flags(&run->context, mask), mask->rank, mask->dim};
+    const ptrdiff_t extent[3] = {call->batch, call->target, call->source};
+    ptrdiff_t stride[3] = {0, 0, 0};
+    const int skipped = mask->rank == 2;
+    if (flags.visible == NULL) {
+        return ATTN_NO_MEMORY;
+    }
+    ATTN_TRY(strides_of(&flags, 3 - skipped, extent + skipped, stride + skipped));
+    call->mask.part[call->mask.parts++] =
+        (struct attn_mask_part){flags.visible, stride[0], 0, stride[1], stride[2]};
+    return ATTN_OK;
+}
+
+/* Keras: layers with heads hide pairs whose query or key is masked; the others hide
+ * keys, and empty the rows of masked queries. */
+static enum attn_status set_masks(struct attn_run* run, const struct attn_step* step,
+                                  struct attn_value* const* in, struct attn_layer_call* call) {
+    struct flags query, value, key;
+    ATTN_TRY(find_mask(run, in[QUERY_MASK], in[QUERY], &query));
+    ATTN_TRY(find_mask(run, in[VALUE_MASK], in[VALUE], &value));
+    ATTN_TRY(find_mask(run, in[KEY_MASK], in[KEY], &key));
+    if (attn_step_flag(step, HEADS)) {
+        ATTN_TRY(add_positions(call, &query, 1));
+        ATTN_TRY(add_positions(call, &value, 0));
+        ATTN_TRY(add_positions(call, &key, 0));
+        ATTN_TRY(add_pairs(run, call, in[ATTENTION_MASK]));
+    } else {
+        ATTN_TRY(add_positions(call, &value, 0));
+        if (query.visible != NULL) {
+            ATTN_TRY(position_part(&query, 1, call->batch, call->target, &call->keep_row));
+        }
+    }
+    call->mask.causal = attn_step_flag(step, CAUSAL);
+    call->mask.window = attn_step_whole(step, WINDOW);
+    return ATTN_OK;
+}
+
+static enum attn_status set_input(struct attn_run* run, const struct attn_step* step,
+                                  const struct attn_value* x, struct attn_matrix* matrix) {
+    *matrix = attn_rows(attn_step_floats(run, step, x), x->dim[2]);
+    return matrix->data != NULL ? ATTN_OK : ATTN_NO_MEMORY;
+}
+
+static enum attn_status set_inputs(struct attn_run* run, const struct attn_step* step,
+                                   struct attn_value* const* in, struct attn_layer_call* call) {
+    const struct attn_value *query = in[QUERY], *value = in[VALUE];
+    const struct attn_value* key = in[KEY] != NULL ? in[KEY] : value;
+    if (value == NULL || query->rank != 3 || value->rank != 3 || key->rank != 3 ||
+        query->dim[0] != value->dim[0] || key->dim[0] != value->dim[0] ||
+        key->dim[1] != value->dim[1] ||
+        !step->layer->kind->accepts(step->layer, query->dim[2], key->dim[2], value->dim[2])) {
+        return ATTN_BAD_LENGTH;
+    }
+    call->batch = query->dim[0];
+    call->target = query->dim[1];
+    call->source = value->dim[1];
+    call->query_width = query->dim[2];
+    call->value_width = value->dim[2];
+    call->key_width = key->dim[2];
+    ATTN_TRY(set_input(run, step, query, &call->query));
+    /* what is one tensor stays one, so that it is projected in one pass */
+    if (value->buffer == query->buffer && value->dim[2] == query->dim[2]) {
+        call->value = call->query;
+    } else {
+        ATTN_TRY(set_input(run, step, value, &call->value));
+    }
+    if (key == value) {
+        call->key = call->value;
+        return ATTN_OK;
+    }
+    return set_input(run, step, key, &call->key);
+}
+
+/* the output, and where its matrix is */
+static enum attn_status set_output(struct attn_run* run, const struct attn_step* step,
+                                   const struct attn_value* query, struct attn_layer_call* call,
+                                   struct attn_value* out) {
+    const struct attn_layer_widths* widths = &step->layer->widths;
+    ptrdiff_t dim[2 + ATTN_MAX_OUTPUT_RANK] = {query->dim[0], query->dim[1], call->value_width};
+    int rank = 3;
+    if (attn_step_flag(step, HEADS)) {
+        memcpy(dim + 2, widths->output, (size_t)widths->output_rank * sizeof *dim);
+        rank = 2 + widths->output_rank;
+    }
+    ATTN_TRY(attn_step_new(run, step, rank, dim, out));
+    call->output = attn_rows_out(out->buffer->data, attn_value_extent(out, 2, rank));
+    return ATTN_OK;
+}
+
+static ptrdiff_t* multiples(struct attn_run* run, ptrdiff_t count, ptrdiff_t step) {
+    ptrdiff_t* made = attn_workspace_take(run->context.workspace, (size_t)count, sizeof *made);
+    for (ptrdiff_t i = 0; made != NULL && i < count; i++) {
+        made[i] = i * step;
+    }
+    return made;
+}
+
+static enum attn_status set_scores(struct attn_run* run, const struct attn_step* step,
+                                   struct attn_layer_call* call, struct attn_value* out) {
+    const int has_heads = attn_step_flag(step, HEADS);
+    const ptrdiff_t N = has_heads ? step->layer->config.num_heads : 1;
+    const ptrdiff_t T = call->target, S = call->source;
+    const ptrdiff_t with_heads[4] = {call->batch, N, T, S}, without[3] = {call->batch, T, S};
+    ATTN_TRY(attn_value_new(&run->memory, ATTN_VALUE_FLOAT64, has_heads ? 4 : 3,
+                            has_heads ? with_heads : without, out));
+    call->scores = (struct attn_scores_out){
+        out->buffer->data, multiples(run, call->batch, N * T * S), multiples(run, N, T * S),
+        multiples(run, T, S), multiples(run, S, 1)};
+    return call->scores.batch != NULL && call->scores.head != NULL &&
+                   call->scores.target != NULL && call->scores.source != NULL
+               ? ATTN_OK
+               : ATTN_NO_MEMORY;
+}
+
+static enum attn_status run(struct attn_run* run, const struct attn_step* step,
+                            struct attn_value* const* in, struct attn_value* out) {
+    const int has_heads = attn_step_flag(step, HEADS), wants_scores = step->outputs > 1;
+    struct attn_layer_call call = {.training = step->training, .reference = run->reference};
+    /* Keras's fused path, its softmax layer, and the layers that subtract 1e9 */
+    call.dead_row = !has_heads                                               ? ATTN_DEAD_SHIFTED
+                    : step->layer->config.dropout == 0 && !wants_scores ? ATTN_DEAD_MEAN
+                                                                        : ATTN_DEAD_ZERO;
+    ATTN_TRY(set_inputs(run, step, in, &call));
+    ATTN_TRY(set_masks(run, step, in, &call));
+    ATTN_TRY(set_output(run, step, in[QUERY], &call, &out[0]));
+    if (wants_scores) {
+        ATTN_TRY(set_scores(run, step, &call, &out[1]));
+    }
+    ATTN_TRY(attn_layer_forward(&run->context, step->layer, &call));
+    /* the output has the query's mask; only layers without heads count an explicit one */
+    if (!has_heads && in[QUERY_MASK] != NULL) {
+        const struct attn_value* mask = in[QUERY_MASK];
+        const uint8_t* flags = attn_value_flags(&run->context, mask);
+        ATTN_TRY(attn_value_new_mask(&run->memory, mask->rank, mask->dim, &out[0]));
+        memcpy(out[0].mask->data, flags, (size_t)attn_value_length(mask));
+    } else {
+        attn_value_share_mask(in[QUERY], &out[0]);
+    }
+    return ATTN_OK;
+}
+
+const struct attn_operation attn_attend_operation = {
+    .name = "attend", .inputs = {INPUTS, INPUTS}, .settings = {SETTINGS, SETTINGS},
+    .passes_mask = 0, .needs_layer = 1, .run = run,
+};

@@ -1,0 +1,16 @@
+/* The table of operations: everything that a step of a model can be. One that is added
+ * here is a file in layers/ (or a few that belong together), and a constructor in R. */
+#ifndef ATTN_MODELS_OPERATIONS_H
+#define ATTN_MODELS_OPERATIONS_H
+
+#include "step.h"
+
+#define ATTN_OPERATIONS(X) \
+    X(attend)              \
+    X(dense)
+
+#define DECLARE(name) extern const struct attn_operation attn_##name##_operation;
+ATTN_OPERATIONS(DECLARE)
+#undef DECLARE
+
+#endif
