@@ -2,7 +2,8 @@
 # asks every peer named in `peers` for the time of the case.
 #
 # A case travels to a peer as a line of `key=value` words:
-#   kind      peak, matmul, tanh, attention, layer, additive or concat
+#   kind      peak, matmul, tanh, attention, layer, additive, concat or encoder (a model of
+#             6 Transformer layers with C units between the dense layers of each)
 #   B T D N   batch, length, width, heads; G key/value heads, K size of a head
 #   M D C     of a matrix product: (M x D) times (D x C)
 #   mask      full; causal; window: causal, and at most the last 256 keys;
@@ -146,6 +147,12 @@ variant_cases <- function() {
   )
 }
 
+encoder_cases <- function() {
+  cases_of("Encoder of 6 layers", "encoder", "attn onnxruntime pytorch",
+    B = c(8, 1), T = 128, D = 256, N = 8, C = 1024, quick = TRUE
+  )
+}
+
 # How the C core scales where there are more than two processors: 1, 2, 4, 8, 16
 # threads, beside a peak with as many.
 scaling_cases <- function(processors = parallel::detectCores()) {
@@ -169,7 +176,7 @@ scaling_cases <- function(processors = parallel::detectCores()) {
 all_cases <- function() {
   made <- rbind(
     peak_cases(), matmul_cases(), attention_cases(), layer_cases(), variant_cases(),
-    scaling_cases()
+    encoder_cases(), scaling_cases()
   )
   threads <- strsplit(made$threads, ",", fixed = TRUE)
   made <- made[rep(seq_len(nrow(made)), lengths(threads)), ]
@@ -201,6 +208,7 @@ gigaflops_of <- function(case) {
     matmul = 2 * case$M * case$D * case$C,
     attention = attention,
     layer = attention + projections,
+    encoder = 6 * (attention + projections + 4 * rows * case$D * case$C),
     NA_real_
   )
 }

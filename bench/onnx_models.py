@@ -1,11 +1,13 @@
 """Writes the ONNX graphs that the peer onnxruntime runs.
 
-onnx_models.py FOLDER < LINES: one model per line "kind D N K mask", as
-FOLDER/kind-D-N-K-mask.onnx. Batch size and length stay open.
+onnx_models.py FOLDER < LINES: one model per line "kind D N K mask C", as
+FOLDER/kind-D-N-K-mask-C.onnx. Batch size and length stay open.
 
 layer: four projections with bias around com.microsoft.MultiHeadAttention (the
 biases of q, k and v go into that node, which is where it wants them);
-attention: the node alone.
+attention: the node alone;
+encoder: six layers of attention, addition, normalization, two dense layers with
+C units and relu between them, addition, normalization.
 """
 import sys
 
@@ -25,27 +27,75 @@ def attention_node(inputs, output, heads, mask):
     )
 
 
-def layer_nodes(width, heads, size, mask):
-    random = np.random.default_rng(1)
+random = np.random.default_rng(1)
+
+
+def uniform(name, *dims):
+    return tensor(name, random.uniform(-0.1, 0.1, dims))
+
+
+def layer_nodes(width, heads, size, mask, x="x", result="result", prefix=""):
     hidden = heads * size
     weights, nodes = [], []
     for name in "qkv":
-        weights.append(tensor("w" + name, random.uniform(-0.1, 0.1, (width, hidden))))
-        nodes.append(helper.make_node("MatMul", ["x", "w" + name], [name]))
-    weights.append(tensor("bias_qkv", random.uniform(-0.1, 0.1, 3 * hidden)))
-    weights.append(tensor("wo", random.uniform(-0.1, 0.1, (hidden, width))))
-    weights.append(tensor("bo", random.uniform(-0.1, 0.1, width)))
-    inputs = ["q", "k", "v", "bias_qkv"] + (["keep"] if mask == "padding" else [])
-    nodes.append(attention_node(inputs, "attended", heads, mask))
-    nodes.append(helper.make_node("MatMul", ["attended", "wo"], ["projected"]))
-    nodes.append(helper.make_node("Add", ["projected", "bo"], ["result"]))
+        weights.append(uniform(prefix + "w" + name, width, hidden))
+        nodes.append(helper.make_node("MatMul", [x, prefix + "w" + name], [prefix + name]))
+    weights.append(uniform(prefix + "bias_qkv", 3 * hidden))
+    weights.append(uniform(prefix + "wo", hidden, width))
+    weights.append(uniform(prefix + "bo", width))
+    inputs = [prefix + name for name in ("q", "k", "v", "bias_qkv")]
+    inputs += ["keep"] if mask == "padding" else []
+    nodes.append(attention_node(inputs, prefix + "attended", heads, mask))
+    nodes.append(helper.make_node("MatMul", [prefix + "attended", prefix + "wo"],
+                                  [prefix + "projected"]))
+    nodes.append(helper.make_node("Add", [prefix + "projected", prefix + "bo"], [result]))
     return nodes, weights
 
 
-def model(kind, width, heads, size, mask):
-    last = width if kind == "layer" else heads * size
+def dense_nodes(x, result, rows, columns, prefix):
+    weights = [uniform(prefix + "w", rows, columns), uniform(prefix + "b", columns)]
+    nodes = [helper.make_node("MatMul", [x, prefix + "w"], [prefix + "product"]),
+             helper.make_node("Add", [prefix + "product", prefix + "b"], [result])]
+    return nodes, weights
+
+
+def normalized_sum(a, b, result, width, prefix):
+    weights = [uniform(prefix + "gamma", width), uniform(prefix + "beta", width)]
+    nodes = [helper.make_node("Add", [a, b], [prefix + "sum"]),
+             helper.make_node("LayerNormalization",
+                              [prefix + "sum", prefix + "gamma", prefix + "beta"], [result],
+                              axis=-1, epsilon=1e-5)]
+    return nodes, weights
+
+
+def encoder_nodes(width, heads, size, mask, units):
+    nodes, weights = [], []
+
+    def add(part):
+        nodes.extend(part[0])
+        weights.extend(part[1])
+
+    x = "x"
+    for i in range(6):
+        at = f"layer{i}_"
+        result = "result" if i == 5 else at + "result"
+        add(layer_nodes(width, heads, size, mask, x, at + "attention", at))
+        add(normalized_sum(x, at + "attention", at + "middle", width, at + "first_"))
+        add(dense_nodes(at + "middle", at + "wide", width, units, at + "intermediate_"))
+        nodes.append(helper.make_node("Relu", [at + "wide"], [at + "active"]))
+        add(dense_nodes(at + "active", at + "narrow", units, width, at + "output_"))
+        add(normalized_sum(at + "middle", at + "narrow", result, width, at + "second_"))
+        x = result
+    return nodes, weights
+
+
+def model(kind, width, heads, size, mask, units):
+    last = heads * size if kind == "attention" else width
     if kind == "layer":
         nodes, weights = layer_nodes(width, heads, size, mask)
+        names = ["x"]
+    elif kind == "encoder":
+        nodes, weights = encoder_nodes(width, heads, size, mask, units)
         names = ["x"]
     else:
         names, weights = ["q", "k", "v"], []
@@ -65,6 +115,6 @@ def model(kind, width, heads, size, mask):
 
 
 for line in sys.stdin:
-    kind, width, heads, size, mask = line.split()
+    kind, width, heads, size, mask, units = line.split()
     path = f"{sys.argv[1]}/{'-'.join(line.split())}.onnx"
-    onnx.save(model(kind, int(width), int(heads), int(size), mask), path)
+    onnx.save(model(kind, int(width), int(heads), int(size), mask, int(units)), path)

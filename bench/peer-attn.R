@@ -23,6 +23,24 @@ layer_of <- function(case) {
   }
 }
 
+# Post-normalized, as the graph of onnx_models.py is.
+encoder_of <- function(case) {
+  input <- keras_input(shape = c(NA, case$D), dtype = case$dtype)
+  x <- input
+  for (i in 1:6) {
+    attention <- layer_multi_head_attention(list(x, x), num_heads = case$N, key_dim = case$K,
+      dtype = case$dtype
+    )
+    x <- layer_add(list(x, attention), dtype = case$dtype) |>
+      layer_layer_normalization(epsilon = 1e-5, dtype = case$dtype)
+    wide <- layer_dense(x, case$C, activation = "relu", dtype = case$dtype) |>
+      layer_dense(case$D, dtype = case$dtype)
+    x <- layer_add(list(x, wide), dtype = case$dtype) |>
+      layer_layer_normalization(epsilon = 1e-5, dtype = case$dtype)
+  }
+  keras_model(input, x)
+}
+
 call_of <- function(layer, case) {
   x <- random_array(case$B, case$T, case$D)
   if (case$kind %in% c("additive", "concat")) {
@@ -65,6 +83,11 @@ answer <- function(case) {
   }
   if (case$kind %in% c("peak", "matmul", "tanh", "attention")) stop("not there")
   attn_threads(case$threads)
+  if (case$kind == "encoder") {
+    model <- encoder_of(case)
+    x <- random_array(case$B, case$T, case$D)
+    return(fastest_call(function() model(x), case$seconds))
+  }
   layer <- layer_of(case)
   if (case$kind == "memory") {
     call_of(layer, utils::modifyList(case, list(T = 64L)))()

@@ -45,8 +45,8 @@ const feedsOf = (one, T) => {
 };
 
 const openSession = (one) => {
-  const kind = one.kind === "attention" ? "attention" : "layer";
-  const file = [kind, one.D, one.N, one.K, one.mask].join("-") + ".onnx";
+  const kind = one.kind === "memory" ? "layer" : one.kind;
+  const file = [kind, one.D, one.N, one.K, one.mask, one.C].join("-") + ".onnx";
   return ort.InferenceSession.create(`${process.argv[2]}/${file}`, {
     executionProviders: ["cpu"],
     graphOptimizationLevel: "all",

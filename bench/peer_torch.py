@@ -102,6 +102,14 @@ def additive_call(case, dtype):
     return call
 
 
+def encoder_call(case, dtype):
+    layer = torch.nn.TransformerEncoderLayer(
+        case["D"], case["N"], case["C"], dropout=0.0, batch_first=True)
+    encoder = torch.nn.TransformerEncoder(layer, 6).to(dtype).eval()
+    x = torch.rand(case["B"], case["T"], case["D"], dtype=dtype) - 0.5
+    return lambda: encoder(x)
+
+
 def set_threads(count):
     """Of PyTorch, and of the OpenBLAS below it, which has threads of its own."""
     torch.set_num_threads(count)
@@ -116,7 +124,7 @@ def answer(case):
     set_threads(case["threads"])
     dtype = torch.float64 if case["dtype"] == "float64" else torch.float32
     makers = {"layer": layer_call, "attention": attention_call,
-              "additive": additive_call, "concat": additive_call}
+              "additive": additive_call, "concat": additive_call, "encoder": encoder_call}
     return str(fastest_call(makers[case["kind"]](case, dtype), float(case["seconds"])))
 
 

@@ -81,8 +81,8 @@ stop_peers <- function() for (key in ls(running)) stop_peer(key)
 write_models <- function(cases) {
   if (nzchar(peers$missing[peers$name == "onnxruntime"])) return()
   wanted <- cases[grepl("onnxruntime", cases$peers), ]
-  lines <- unique(paste(wanted$kind, wanted$D, wanted$N, wanted$K, wanted$mask))
-  lines <- c(lines, "layer 512 8 64 full", "layer 512 8 64 causal")
+  lines <- unique(paste(wanted$kind, wanted$D, wanted$N, wanted$K, wanted$mask, wanted$C))
+  lines <- c(lines, "layer 512 8 64 full 0", "layer 512 8 64 causal 0")
   system2(python, shQuote(c(file.path(folder, "onnx_models.py"), file.path(work, "models"))),
     input = unique(lines)
   )

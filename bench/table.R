@@ -122,7 +122,8 @@ speed_text <- function(case) {
 
 line_of <- function(case) {
   c(
-    row_text(case), shape_text(case), if (case$kind %in% c("attention", "layer")) case$mask else "",
+    row_text(case), shape_text(case),
+    if (case$kind %in% c("attention", "layer", "encoder")) case$mask else "",
     case$threads, if (case$kind %in% c("peak", "tanh")) "" else milliseconds(case$attn),
     speed_text(case),
     if (is.na(case$of_peak) || case$kind == "peak") "" else percent(case$of_peak),
