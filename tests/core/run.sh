@@ -34,9 +34,10 @@ count() { # the last "N passed, N failed" of a log
 compile() {
     local out=$work/$1 kernels=$2 test file
     local build=("$3" -std=gnu11 "${warnings[@]}" "${@:4}" -I"$src/core" -I"$kernels"
-        -I"$src/ops" -I"$src/layers" -I"$here")
+        -I"$src/ops" -I"$src/layers" -I"$src/models" -I"$here")
     mkdir -p "$out"
     if ! "${build[@]}" -r "$src"/core/*.c "$kernels"/*.c "$src"/ops/*.c "$src"/layers/*.c \
+        "$src"/models/*.c \
         "$here/oracle.c" -o "$out/core.o" >"$out/compile.log" 2>&1; then
         cat "$out/compile.log"
         return 1
