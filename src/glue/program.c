@@ -310,6 +310,15 @@ static void write_value(struct glue_call* call, const struct attn_value* value, 
 
 /* ---- the call ---- */
 
+/* A layer that several steps train draws other random numbers in each of them. */
+static void number_calls(int steps, struct attn_step* step) {
+    for (int i = 0; i < steps; i++) {
+        for (int j = 0; j < i && step[i].training && step[i].layer != NULL; j++) {
+            step[i].calls_before += step[j].training && step[j].layer == step[i].layer;
+        }
+    }
+}
+
 /* Dropout of every layer moves on by one call, but only when all have arrived. */
 static void count_calls(int steps, const struct attn_step* step) {
     for (int i = 0; i < steps; i++) {
@@ -378,6 +387,7 @@ static struct program program_of(SEXP list, SEXP handles, SEXP arrays, SEXP batc
     for (int i = 0; i < p.steps; i++) {
         p.step[i] = step_of(VECTOR_ELT(steps, i), handles, p.slots, training);
     }
+    number_calls(p.steps, p.step);
     for (int i = 0; i < p.in.count; i++) {
         p.input[i] = input_of(VECTOR_ELT(arrays, i), CHAR(STRING_ELT(types, i)), batch);
     }

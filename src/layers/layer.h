@@ -111,6 +111,8 @@ struct attn_layer_call {
     struct attn_mask_part keep_row;
     enum attn_dead_row dead_row;
     int training;
+    /* training calls of the layer that come before this one and are not counted yet */
+    uint64_t calls_before;
     int reference;
     /* (B T x prod of widths.output), or (B T x value_width) */
     struct attn_matrix_out output;

@@ -36,6 +36,7 @@ struct attn_step {
     const double* setting;
     const char* text;
     int training; /* 0 or 1 */
+    uint64_t calls_before; /* earlier steps of the run that train the same layer */
     int released; /* slots that nobody needs after this step */
     const int* release;
 };

@@ -313,3 +313,36 @@ test_that("a saved layer goes on where it was", {
     expect_same_bits(read_sequence(restored), read_sequence(reader), kind)
   }
 })
+
+test_that("a layer that a model calls twice draws anew, as one call after the other does", {
+  shared <- function(layer, call) {
+    inputs <- list(keras_input(c(4, 6)), keras_input(c(4, 6)))
+    keras_model(inputs, lapply(inputs, function(input) call(layer, input)))
+  }
+  x <- random_array(2, 4, 6)
+  calls <- list(
+    heads = list(
+      make = function() layer_multi_head_attention(num_heads = 2, key_dim = 3, dropout = 0.5, seed = 1),
+      call = function(layer, x, ...) layer(x, x, ...)
+    ),
+    direct = list(
+      make = function() layer_attention(dropout = 0.5, seed = 1),
+      call = function(layer, x, ...) layer(list(x, x), ...)
+    )
+  )
+  for (kind in names(calls)) {
+    make <- calls[[kind]]$make
+    call <- calls[[kind]]$call
+    alone <- make()
+    layer <- make()
+    model <- shared(layer, call)
+    call(alone, x)
+    set_weights(alone, get_weights(layer))
+    for (turn in 1:2) {
+      expected <- list(call(alone, x, training = TRUE), call(alone, x, training = TRUE))
+      expect_identical(model(list(x, x), training = TRUE), expected, label = kind)
+    }
+    expect_false(identical(expected[[1]], expected[[2]]))
+    expect_identical(dropout_calls(layer), 4, label = kind)
+  }
+})
