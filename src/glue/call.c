@@ -68,7 +68,10 @@ void glue_end(struct glue_call* call) {
 }
 
 SEXP glue_allocate(struct glue_call* call, SEXP (*make)(void*), void* data) {
-    return R_UnwindProtect(make, data, end_on_jump, call, unwind_token);
+    SEXP made = R_UnwindProtect(make, data, end_on_jump, call, unwind_token);
+    /* R leaves the result in the token, where nobody would ever give it up */
+    SETCAR(unwind_token, R_NilValue);
+    return made;
 }
 
 void* glue_take(struct glue_call* call, size_t count, size_t size) {

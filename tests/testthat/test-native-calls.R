@@ -160,3 +160,20 @@ test_that("a plan that R would never have remembered is refused or does no harm"
   expect_identical(dim(call(x)[[2]]), c(2L, 2L, 3L, 3L))
   expect_identical(dim(call(x, scores = TRUE)), dim(x))
 })
+
+test_that("the result of a program belongs to its caller alone", {
+  input <- keras_input(c(NA, 1))
+  model <- keras_model(input, layer_dense(input, 100))
+  x <- array(1, c(1, 10000, 1))
+  model(x)
+  model(x[, 1:10, , drop = FALSE])
+  vector_megabytes <- function() {
+    gc()
+    gc()["Vcells", 2]
+  }
+  before <- vector_megabytes()
+  for (i in 1:5) {
+    model(x) # 8 MB; a call of more than 40 ms would let go of it by chance
+    expect_lt(vector_megabytes() - before, 4)
+  }
+})
