@@ -195,12 +195,21 @@ static enum attn_status set_scores(struct attn_run* run, const struct attn_step*
                : ATTN_NO_MEMORY;
 }
 
+static int layer_has_heads(const struct attn_layer* layer) {
+    return layer->kind->id == ATTN_LAYER_MULTI_HEAD_ATTENTION ||
+           layer->kind->id == ATTN_LAYER_GROUP_QUERY_ATTENTION;
+}
+
 static enum attn_status run(struct attn_run* run, const struct attn_step* step,
                             struct attn_value* const* in, struct attn_value* out) {
     const int has_heads = attn_step_flag(step, HEADS), wants_scores = step->outputs > 1;
     struct attn_layer_call call = {.training = step->training,
                                    .calls_before = step->calls_before,
                                    .reference = run->reference};
+    /* the size of the output follows from it */
+    if (has_heads != layer_has_heads(step->layer)) {
+        return ATTN_BAD_STATE;
+    }
     /* Keras's fused path, its softmax layer, and the layers that subtract 1e9 */
     call.dead_row = !has_heads                                               ? ATTN_DEAD_SHIFTED
                     : step->layer->config.dropout == 0 && !wants_scores ? ATTN_DEAD_MEAN

@@ -14,7 +14,9 @@ static enum attn_status run(struct attn_run* run, const struct attn_step* step,
     if (x->rank < 1 || x->dim[x->rank - 1] != kernel->depth) {
         return ATTN_BAD_LENGTH;
     }
-    if (!attn_activation_named(step->text, &activation)) {
+    /* the layer may be one of other weights */
+    if (!attn_activation_named(step->text, &activation) ||
+        (step->layer->weights > 1 && step->layer->weight[1].length != kernel->columns)) {
         return ATTN_BAD_STATE;
     }
     ptrdiff_t dim[ATTN_MAX_RANK];

@@ -177,3 +177,38 @@ test_that("the result of a program belongs to its caller alone", {
     expect_lt(vector_megabytes() - before, 4)
   }
 })
+
+test_that("steps of a program refuse layers that are not theirs", {
+  run <- function(handle, operation, inputs, settings, text, x) {
+    step <- list(
+      operation, "float32", 1L, inputs, 1L, settings, text, integer(), FALSE
+    )
+    program <- list(
+      slots = 2L, steps = list(step), inputs = 0L, types = "float32", outputs = 1L
+    )
+    .Call(ffi_program_run, program, list(handle), list(x), NULL, FALSE, FALSE)
+  }
+  expect_refused <- function(...) expect_error(run(...), class = "attn_step_failure")
+  x <- random_array(1, 2, 3)
+  attend <- c(0L, 0L, rep(-1L, 5))
+
+  direct <- .Call(ffi_layer_create, "attention", "float32", native_config(), c(1, 2))
+  .Call(ffi_layer_build, direct, c(3L, 3L, 3L), integer())
+  expect_identical(dim(run(direct, "attend", attend, c(0, 0, 0), "", x)[[1]]), dim(x))
+  expect_refused(direct, "attend", attend, c(1, 0, 0), "", x)
+  heads <- .Call(ffi_layer_create, "multi_head_attention", "float32", native_config(), c(1, 2))
+  .Call(ffi_layer_build, heads, c(3L, 3L, 3L), 4L)
+  expect_identical(dim(run(heads, "attend", attend, c(1, 0, 0), "", x)[[1]]), c(1L, 2L, 4L))
+  expect_refused(heads, "attend", attend, c(0, 0, 0), "", x)
+
+  weights <- function(bias) {
+    .Call(
+      ffi_weights_create, "float32", c("kernel", "bias"), list(c(3L, 5L), bias), c(3L, 0L), c(1, 2)
+    )
+  }
+  expect_identical(dim(run(weights(5L), "dense", 0L, numeric(), "linear", x)[[1]]), c(1L, 2L, 5L))
+  for (bias in list(1L, 4L, 6L, integer())) {
+    expect_refused(weights(bias), "dense", 0L, numeric(), "linear", x)
+  }
+  expect_refused(heads, "dense", 0L, numeric(), "linear", x)
+})
