@@ -15,6 +15,9 @@
 #   supports_masking                      else a mask that comes is lost, with a warning
 #   step(self, shapes, arguments)         list(operation, settings, text)
 #   trace(tracer, self, inputs, arguments)   a list of values, where one step is not enough
+#   write_config(self, config)            what get_config() makes of it, where that differs
+#   read_config(config)                   a config as the constructor's arguments: axes count
+#                                         from 1 there
 # `shapes` is a list of shapes, each an integer vector with NA for what is not known.
 
 tensor_kind <- function(class_name, constructor, prefix, fields, output_shape, step = NULL,
@@ -22,13 +25,14 @@ tensor_kind <- function(class_name, constructor, prefix, fields, output_shape, s
                         call_arguments = "training", random = FALSE, supports_masking = TRUE,
                         serialized_name = class_name, module = "keras.layers",
                         output_dtype = function(self, dtypes) self$dtype,
-                        trace = NULL) {
+                        trace = NULL, write_config = NULL, read_config = NULL) {
   list(
     class_name = class_name, serialized_name = serialized_name, module = module,
     constructor = constructor, prefix = prefix, heads = FALSE, calls = "tensors",
     fields = fields, required = required, many = many, call_arguments = call_arguments,
     output_shape = output_shape, output_dtype = output_dtype, weights = weights,
     random = random, supports_masking = supports_masking, step = step,
+    write_config = write_config, read_config = read_config,
     trace = if (is.null(trace)) {
       function(tracer, self, inputs, arguments) trace_tensors(tracer, self, inputs, arguments)
     } else {

@@ -48,10 +48,15 @@ layer_config <- function(self) {
     config[field] <- list(object_serialize(config[[field]], self$label, field))
   }
   # JSON tells a list of one number from a number; so do these.
-  for (field in intersect(c("output_shape", "attention_axes"), names(config))) {
+  lists <- c("output_shape", "attention_axes", "target_shape", "dims")
+  for (field in intersect(lists, names(config))) {
     if (!is.null(config[[field]])) {
       config[[field]] <- as.list(config[[field]])
     }
+  }
+  write_config <- layer_kinds[[self$kind]]$write_config
+  if (!is.null(write_config)) {
+    config <- write_config(self, config)
   }
   base <- list(
     name = self$name, trainable = self$trainable, dtype = serialize_dtype(self$dtype)
@@ -117,6 +122,10 @@ layer_from_config <- function(kind, config, owner = "from_config()") {
       owner = owner, argument = "config", expected = known,
       received = if (length(config)) names(config) else "an empty list"
     )
+  }
+  read_config <- layer_kinds[[kind]]$read_config
+  if (!is.null(read_config)) {
+    config <- within_argument(read_config(config), owner, "config")
   }
   do.call(layer_kinds[[kind]]$constructor, c(list(NULL), config),
     quote = TRUE, envir = environment(layer_from_config)

@@ -25,7 +25,14 @@ attention_kinds <- list(
 )
 
 layer_kinds <- c(attention_kinds, list(
+  add = add_kind,
+  average = average_kind,
+  concatenate = concatenate_kind,
   dense = dense_kind,
   functional = functional_kind,
-  input_layer = input_layer_kind
+  input_layer = input_layer_kind,
+  maximum = maximum_kind,
+  minimum = minimum_kind,
+  multiply = multiply_kind,
+  subtract = subtract_kind
 ))

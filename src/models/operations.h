@@ -7,7 +7,17 @@
 
 #define ATTN_OPERATIONS(X) \
     X(attend)              \
-    X(dense)
+    X(concatenate)         \
+    X(dense)               \
+    X(dot)                 \
+    X(expand_dims)         \
+    X(flatten)             \
+    X(identity)            \
+    X(merge)               \
+    X(permute)             \
+    X(repeat_vector)       \
+    X(reshape)             \
+    X(squeeze)
 
 #define DECLARE(name) extern const struct attn_operation attn_##name##_operation;
 ATTN_OPERATIONS(DECLARE)
