@@ -18,6 +18,9 @@
 #   write_config(self, config)            what get_config() makes of it, where that differs
 #   read_config(config)                   a config as the constructor's arguments: axes count
 #                                         from 1 there
+# and, added to the list by the few kinds that need them,
+#   registered_name                       by which Keras finds classes of other packages
+#   check_arguments(self, shapes, arguments)   an error where they do not go together
 # `shapes` is a list of shapes, each an integer vector with NA for what is not known.
 
 tensor_kind <- function(class_name, constructor, prefix, fields, output_shape, step = NULL,

@@ -39,7 +39,7 @@ required_of_kind <- function(kind) {
 
 object_fields <- c(
   "kernel_initializer", "bias_initializer", "kernel_regularizer", "bias_regularizer",
-  "activity_regularizer", "kernel_constraint", "bias_constraint"
+  "activity_regularizer", "kernel_constraint", "bias_constraint", "initializer"
 )
 
 layer_config <- function(self) {

@@ -23,6 +23,7 @@ call_tensors <- function(self, inputs, ...) {
   tensors <- lapply(tensors, check_tensor, owner)
   shapes <- lapply(tensors, dim)
   kind$output_shape(self, shapes)
+  check_own_arguments(self, kind, shapes, arguments)
   finished <- FALSE
   before <- as.list(self, all.names = TRUE)
   on.exit(if (!finished) restore_fields(self, before))
@@ -42,11 +43,21 @@ check_call_arguments <- function(arguments, owner) {
     training <- check_flag(arguments$training, owner, "training", null_ok = TRUE)
     arguments["training"] <- list(training)
   }
+  if ("start_index" %in% names(arguments)) {
+    arguments$start_index <- check_start_index(arguments$start_index, owner)
+  }
   mask <- arguments[["mask"]]
   if (!is.null(mask) && !is_keras_tensor(mask) && !is.list(mask)) {
     check_mask_values(mask, owner, "mask")
   }
   arguments
+}
+
+# What a kind has to say about shapes and call arguments together.
+check_own_arguments <- function(self, kind, shapes, arguments) {
+  if (!is.null(kind$check_arguments)) {
+    kind$check_arguments(self, shapes, arguments)
+  }
 }
 
 check_tensor_list <- function(inputs, owner) {
@@ -77,6 +88,7 @@ check_tensor <- function(x, owner, argument = "inputs") {
 tensors_symbolic <- function(self, kind, tensors, arguments) {
   shapes <- lapply(tensors, dim)
   shape <- kind$output_shape(self, shapes)
+  check_own_arguments(self, kind, shapes, arguments)
   build_tensors(self, shapes)
   node <- new_node(self, tensors, arguments)
   dtype <- kind$output_dtype(self, vapply(tensors, function(x) x$dtype, ""))

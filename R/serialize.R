@@ -52,9 +52,10 @@ serialize_keras_object <- function(obj, ...) {
 }
 
 serialize_layer <- function(self) {
+  kind <- layer_kinds[[self$kind]]
   dict <- list(
-    module = "keras.layers", class_name = self$serialized_name,
-    config = layer_config(self), registered_name = NULL
+    module = kind$module, class_name = self$serialized_name,
+    config = layer_config(self), registered_name = kind$registered_name
   )
   if (self$built) {
     dict$build_config <- layer_build_config(self)

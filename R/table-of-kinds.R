@@ -34,5 +34,8 @@ layer_kinds <- c(attention_kinds, list(
   maximum = maximum_kind,
   minimum = minimum_kind,
   multiply = multiply_kind,
+  position_embedding = position_embedding_kind,
+  rotary_embedding = rotary_embedding_kind,
+  sine_position_encoding = sine_position_encoding_kind,
   subtract = subtract_kind
 ))

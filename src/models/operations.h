@@ -6,17 +6,20 @@
 #include "step.h"
 
 #define ATTN_OPERATIONS(X) \
-    X(attend)              \
-    X(concatenate)         \
-    X(dense)               \
-    X(dot)                 \
-    X(expand_dims)         \
-    X(flatten)             \
-    X(identity)            \
-    X(merge)               \
-    X(permute)             \
-    X(repeat_vector)       \
-    X(reshape)             \
+    X(attend) \
+    X(concatenate) \
+    X(dense) \
+    X(dot) \
+    X(expand_dims) \
+    X(flatten) \
+    X(identity) \
+    X(learned_positions) \
+    X(merge) \
+    X(permute) \
+    X(repeat_vector) \
+    X(reshape) \
+    X(rotary) \
+    X(sine_positions) \
     X(squeeze)
 
 #define DECLARE(name) extern const struct attn_operation attn_##name##_operation;
