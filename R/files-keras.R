@@ -1,7 +1,8 @@
 # .keras files: ZIP archives of metadata.json, config.json and model.weights.h5. The
-# archive's directory is read here, before the package zip takes anything out: what is to
-# be taken out must be there once, plain or deflated, of a size that can be believed, and
-# nothing in the archive may have a name that leads elsewhere.
+# archive's directory is read here, before anything is taken out: what is to be taken out
+# must be there once, plain or deflated, of a size that can be believed, and nothing in
+# the archive may have a name that leads elsewhere. Plain members, which is what Keras
+# writes, are read here as well; the package zip inflates others.
 
 keras_members <- c("metadata.json", "config.json", "model.weights.h5")
 
@@ -23,19 +24,16 @@ read_keras_archive <- function(path, owner = "read_keras_archive()") {
   }
   members <- read_zip_directory(archive, owner, path)
   members <- choose_keras_members(members, owner, path)
-  check_package("zip", owner, "reading .keras files")
-  extract_members(archive, members, folder, owner, path)
-  part <- function(name) file.path(folder, name)
-  metadata <- read_bytes(part("metadata.json"), owner)
-  metadata <- parse_json_bytes(metadata, owner, path, "metadata.json")
+  bytes <- read_members(archive, members, folder, owner, path)
+  metadata <- parse_json_bytes(bytes[["metadata.json"]], owner, path, "metadata.json")
   check_keras_metadata(metadata, owner, path)
-  config <- read_bytes(part("config.json"), owner)
+  config <- bytes[["config.json"]]
   parsed <- parse_json_bytes(config, owner, path, "config.json")
   if (!is.list(parsed) || is.null(names(parsed))) {
     abort_not_keras(owner, path, "its config.json is not an object")
   }
   weights <- within_member("model.weights.h5", owner, path,
-    read_weights_h5(part("model.weights.h5"), owner)
+    read_weights_h5(bytes[["model.weights.h5"]], owner)
   )
   list(
     metadata = metadata, config = parsed, config_json = bytes_as_text(config), weights = weights
@@ -269,6 +267,39 @@ choose_keras_members <- function(members, owner, path) {
     )
   }
   members
+}
+
+# The bytes of each, by name.
+read_members <- function(archive, members, folder, owner, path) {
+  is_deflated <- members$method != 0
+  if (any(is_deflated)) {
+    check_package("zip", owner, "reading a compressed .keras file")
+    extract_members(archive, members[is_deflated, ], folder, owner, path)
+  }
+  bytes <- lapply(seq_len(nrow(members)), function(i) {
+    if (is_deflated[i]) {
+      read_bytes(file.path(folder, members$name[i]), owner)
+    } else {
+      read_stored_member(archive, members[i, ], owner, path)
+    }
+  })
+  names(bytes) <- members$name
+  bytes
+}
+
+read_stored_member <- function(archive, member, owner, path) {
+  parts <- with_connection(archive, "rb", owner, shown = path, use = function(connection) {
+    seek(connection, member$end - member$size)
+    read_parts(connection, member$size, owner, path)
+  })
+  crc <- 0
+  for (part in parts) {
+    crc <- .Call(ffi_crc32, part, crc)
+  }
+  if (crc != member$crc) {
+    abort_not_keras(owner, path, "the checksum of its %s is not right", member$name)
+  }
+  if (length(parts) == 1L) parts[[1L]] else do.call(c, parts)
 }
 
 # zip checks sizes and CRCs on the way.

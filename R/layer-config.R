@@ -225,6 +225,11 @@ get_config.attn_layer <- function(object, ...) {
   layer_config(layer_self(object))
 }
 
+#' @export
+get_config.attn_model <- function(object, ...) {
+  model_config(layer_self(object))
+}
+
 #' @rdname get_config
 #' @export
 from_config <- function(config, custom_objects = NULL, ...) {
@@ -238,6 +243,12 @@ from_config <- function(config, custom_objects = NULL, ...) {
   if (is.list(config) && !is.object(config)) {
     if (!is.null(config[["class_name"]]) && "config" %in% names(config)) {
       return(deserialize_dict(config, owner))
+    }
+    model <- model_class_of_config(config)
+    if (!is.null(model)) {
+      dict <- list(class_name = model, config = config)
+      check_config_content(dict, owner)
+      return(deserialize_model(dict, owner))
     }
     kind <- kind_of_config(config)
     if (!is.null(kind)) {

@@ -147,6 +147,9 @@ needs_widths <- function(self) {
 # The first values of a weight. Initializers of this package fail only for want of
 # memory once their arguments are checked; errors of a user's function are the user's.
 initial_value <- function(spec, self) {
+  if (is_loading()) {
+    return(blank_weight(spec$shape))
+  }
   make <- function() {
     call_initializer(spec$initializer, spec$shape, self$dtype,
       spec$input_axes, spec$output_axes,

@@ -35,7 +35,7 @@ serialize_keras_object <- function(obj, ...) {
   check_no_dots(owner, ...)
   check_given(missing(obj), owner, "obj", "an object")
   if (is_layer(obj)) {
-    return(serialize_layer(layer_self(obj)))
+    return(serialize_member(layer_self(obj)))
   }
   if (is.function(obj) && inherits(obj, "attn_object")) {
     return(object_serialize(obj, owner, "obj"))
@@ -57,7 +57,7 @@ serialize_layer <- function(self) {
     module = kind$module, class_name = self$serialized_name,
     config = layer_config(self), registered_name = kind$registered_name
   )
-  if (self$built) {
+  if (has_build_config(self)) {
     dict$build_config <- layer_build_config(self)
   }
   dict
@@ -96,6 +96,10 @@ deserialize_dict <- function(dict, owner) {
     abort_argument(owner, "class_name", "the name of a class", class_name,
       subclass = "attn_error_config"
     )
+  }
+  if (is_model_class(class_name)) {
+    check_config_content(dict, owner)
+    return(deserialize_model(dict, owner))
   }
   kind <- layer_kind_of_class(class_name)
   if (!is.null(kind)) {

@@ -1,10 +1,11 @@
 /* What R cannot ask: whether a file is on the disk, what kind of thing a path names, how
- * deep a JSON text goes. */
+ * deep a JSON text goes, the checksum of bytes. */
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 
+#include "crc32.h"
 #include "glue.h"
 #include "json.h"
 
@@ -73,4 +74,13 @@ SEXP ffi_json_depth(SEXP bytes) {
         glue_abort("internal", "a JSON text is not a raw vector");
     }
     return Rf_ScalarReal((double)attn_json_depth(RAW_RO(bytes), (size_t)Rf_xlength(bytes)));
+}
+
+/* of a raw vector that comes after others whose checksum is `before` */
+SEXP ffi_crc32(SEXP bytes, SEXP before) {
+    if (TYPEOF(bytes) != RAWSXP || TYPEOF(before) != REALSXP || Rf_xlength(before) != 1) {
+        glue_abort("internal", "a checksum is of a raw vector and a number");
+    }
+    const uint32_t crc = (uint32_t)REAL_RO(before)[0];
+    return Rf_ScalarReal((double)attn_crc32(crc, RAW_RO(bytes), (size_t)Rf_xlength(bytes)));
 }

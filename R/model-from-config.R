@@ -1,0 +1,469 @@
+# From configs to models. Nothing in a config is trusted and nothing of it is run: classes
+# come from the table of kinds, and everything else is refused by name before the first
+# layer is made.
+
+# Deeper than this, a config is not one that Keras wrote (and R's own stack would end).
+config_depth <- 100L
+
+abort_config <- function(owner, problem, received = problem, expected = "a config of Keras") {
+  attn_abort(sprintf("%s: %s.", owner, problem), "attn_error_config",
+    owner = owner, argument = "config", expected = expected, received = received
+  )
+}
+
+# Errors of any kind that a config leads to are errors of the config.
+within_config <- function(code, owner, what) {
+  fail <- function(error) {
+    if (inherits(error, c("attn_error_config", "attn_error_memory", "attn_error_file"))) {
+      stop(error)
+    }
+    message <- sub("[.[:space:]]+$", "", conditionMessage(error))
+    attn_abort(sprintf("%s: %s: %s.", owner, what, message), "attn_error_config",
+      owner = owner, argument = "config", expected = "a config of Keras",
+      received = message, parent = error
+    )
+  }
+  tryCatch(code, error = fail)
+}
+
+# ---- what may be in a config ----
+
+# A look at everything in a config before anything is made from it.
+check_config_content <- function(x, owner, depth = 0L) {
+  if (depth > config_depth) {
+    abort_config(owner, sprintf("the config is nested deeper than %d levels", config_depth))
+  }
+  if (is.object(x) || !(is.null(x) || is.list(x) || is.atomic(x))) {
+    abort_config(owner, paste("the config has", describe_value(x), "in it"))
+  }
+  if (!is.list(x)) {
+    return(invisible())
+  }
+  if (is_string(x[["class_name"]]) && "config" %in% names(x)) {
+    check_config_class(x, owner)
+  }
+  # how a model was trained is of no concern here
+  own <- if (is.null(names(x))) x else x[!(names(x) %in% "compile_config")]
+  for (part in own) {
+    check_config_content(part, owner, depth + 1L)
+  }
+}
+
+# Those that could make Python run what is in the file.
+code_classes <- c(
+  "Lambda", "TFOpLambda", "SlicingOpLambda", "__lambda__", "function", "__function__",
+  "TorchModuleWrapper", "JaxLayer", "FlaxLayer", "TFSMLayer"
+)
+
+check_config_class <- function(dict, owner) {
+  class_name <- dict[["class_name"]]
+  module <- dict[["module"]]
+  registered <- dict[["registered_name"]]
+  refuse <- function(why) {
+    of <- if (is_string(module)) sprintf(" of the module %s", quote_name(module)) else ""
+    abort_config(owner,
+      sprintf("the config has the class %s%s, %s", quote_name(class_name), of, why),
+      received = class_name, expected = "classes that are known here"
+    )
+  }
+  if (class_name %in% code_classes) {
+    name <- if (is_string(dict[["config"]])) paste(" called", quote_name(dict[["config"]])) else ""
+    refuse(sprintf("code%s that is not run here", name))
+  }
+  is_ours <- is.null(module) ||
+    (is_string(module) && grepl("^(keras|keras_hub|keras_nlp)([.]|$)", module))
+  if (!is_ours) {
+    refuse("which is not Keras's")
+  }
+  is_custom <- !is.null(registered) && !(is_string(registered) &&
+    (registered == class_name || grepl("^(keras_hub|keras_nlp|keras)>", registered)))
+  if (is_custom) {
+    refuse("which is somebody's own")
+  }
+  if (!is_known_class(class_name, module)) {
+    refuse("which is not known here")
+  }
+}
+
+is_known_class <- function(class_name, module) {
+  class_name %in% c("__keras_tensor__", "__numpy__", "__tensor__", "DTypePolicy", "Model") ||
+    !is.null(layer_kind_of_class(class_name)) ||
+    (is_string(module) && grepl("^keras[.]src[.]ops[.]", module)) ||
+    is_object_class(class_name)
+}
+
+# Initializers, regularizers and constraints; their own readers say more.
+is_object_class <- function(class_name) {
+  kinds <- list(initializer_kind(), regularizer_kind(), constraint_kind())
+  any(vapply(kinds, function(kind) {
+    class_name %in% c(names(kind$builders), names(kind$aliases))
+  }, NA))
+}
+
+is_model_class <- function(class_name) class_name %in% c("Functional", "Model", "Sequential")
+
+# ---- models ----
+
+# The dict of a model, as serialize_model() makes it -> the model.
+deserialize_model <- function(dict, owner) {
+  config <- dict[["config"]]
+  class_name <- dict[["class_name"]]
+  if (class_name != "Sequential" && is.null(config[["input_layers"]])) {
+    abort_config(owner, sprintf(
+      "the class %s is a model whose layers are in Python code, not in its config",
+      quote_name(class_name)
+    ))
+  }
+  if (class_name == "Sequential") {
+    sequential_from_config(config, owner)
+  } else {
+    functional_from_config(config, owner)
+  }
+}
+
+config_field <- function(config, field, is_right, owner, expected) {
+  value <- config[[field]]
+  if (!is_right(value)) {
+    abort_config(owner, sprintf(
+      "`%s` in the config must be %s. Received: %s", field, expected, describe_value(value)
+    ))
+  }
+  value
+}
+
+is_plain_list <- function(x) is.list(x) && !is.object(x)
+
+is_named_list <- function(x) is_plain_list(x) && !is.null(names(x)) && !anyDuplicated(names(x))
+
+is_flag <- function(x) is_scalar(x, is.logical) && !is.na(x)
+
+check_model_fields <- function(config, known, owner) {
+  if (!is_named_list(config)) {
+    abort_config(owner, "the config of a model is not a list with names")
+  }
+  unknown <- setdiff(names(config), known)
+  if (length(unknown)) {
+    abort_config(owner, sprintf("the config of a model has the field %s, which is not known here",
+      quote_name(unknown[1L])
+    ))
+  }
+}
+
+functional_from_config <- function(config, owner) {
+  check_model_fields(config, c("name", "trainable", "layers", "input_layers", "output_layers"), owner)
+  entries <- config_field(config, "layers", is_plain_list, owner, "a list of layers")
+  names <- vapply(entries, member_name, "", owner)
+  if (anyDuplicated(names)) {
+    abort_config(owner, sprintf("two layers have the name %s", quote_name(names[duplicated(names)][1L])))
+  }
+  members <- Map(function(entry, name) new_member(entry, name, owner), entries, names)
+  names(members) <- names
+  process_nodes(members, owner)
+  inputs <- structure_from_config(config[["input_layers"]], members, "input_layers", owner)
+  outputs <- structure_from_config(config[["output_layers"]], members, "output_layers", owner)
+  what <- if (is_string(config[["name"]])) paste("model", quote_name(config[["name"]])) else "model"
+  within_config(
+    keras_model(inputs, outputs, name = config[["name"]], trainable = config[["trainable"]]),
+    owner, what
+  )
+}
+
+member_name <- function(entry, owner) {
+  name <- if (is_plain_list(entry)) entry[["name"]]
+  if (is.null(name) && is_plain_list(entry) && is_plain_list(entry[["config"]])) {
+    name <- entry[["config"]][["name"]]
+  }
+  if (!is_string(name) || !is_string(entry[["class_name"]])) {
+    abort_config(owner, "an entry of `layers` in the config has no name or no class")
+  }
+  name
+}
+
+# A layer on its way into a graph: list(kind =, layer =, entry =, nodes = those of its calls
+# that are still to be made, results = one list of tensors for each call that was made).
+new_member <- function(entry, name, owner) {
+  nodes <- entry[["inbound_nodes"]]
+  if (!(is.null(nodes) || (is_plain_list(nodes) && is.null(names(nodes))))) {
+    abort_config(owner, sprintf("the calls of the layer %s are not a list", quote_name(name)))
+  }
+  member <- new.env(parent = emptyenv())
+  member$name <- name
+  member$entry <- entry
+  member$nodes <- nodes
+  member$results <- list()
+  what <- sprintf("the layer %s", quote_name(name))
+  within_config(
+    {
+      member$kind <- member_kind(entry)
+      if (member$kind == "input_layer") {
+        member$results <- list(list(input_from_config(entry[["config"]], name, owner)))
+        member$nodes <- list()
+      } else if (member$kind != "operation") {
+        member$layer <- layer_from_entry(entry, owner)
+      }
+    },
+    owner, what
+  )
+  member
+}
+
+member_kind <- function(entry) {
+  if (is_operation_entry(entry)) "operation" else if (entry[["class_name"]] == "Model") {
+    "functional"
+  } else {
+    layer_kind_of_class(entry[["class_name"]])
+  }
+}
+
+is_operation_entry <- function(entry) {
+  is_string(entry[["module"]]) && grepl("^keras[.]src[.]ops[.]", entry[["module"]])
+}
+
+# A layer by itself, and models within models. Their shapes come from the calls: what
+# `build_config` says of them is not needed.
+layer_from_entry <- function(entry, owner) {
+  if (is_model_class(entry[["class_name"]])) {
+    return(deserialize_model(entry, owner))
+  }
+  layer_from_config(layer_kind_of_class(entry[["class_name"]]), entry[["config"]], owner)
+}
+
+input_from_config <- function(config, name, owner) {
+  # Keras 2 called the shape batch_input_shape
+  shape <- if (is.null(config[["batch_shape"]])) {
+    config[["batch_input_shape"]]
+  } else {
+    config[["batch_shape"]]
+  }
+  dtype <- config[["dtype"]]
+  if (is_dtype_policy(dtype)) {
+    dtype <- dtype[["config"]][["name"]]
+  }
+  keras_input(
+    batch_shape = shape, dtype = dtype, sparse = config[["sparse"]],
+    ragged = config[["ragged"]], name = name, optional = isTRUE(config[["optional"]])
+  )
+}
+
+# ---- calls ----
+
+# Calls wait until the tensors they need are there: a layer that is shared may be called
+# at different depths. Where a whole round makes no call, the rest waits for itself.
+process_nodes <- function(members, owner) {
+  waiting <- Filter(function(member) length(member$nodes) > 0L, members)
+  while (length(waiting)) {
+    before <- sum(vapply(waiting, function(member) length(member$nodes), 1L))
+    for (member in waiting) {
+      process_member(member, members, owner)
+    }
+    left <- vapply(waiting, function(member) length(member$nodes), 1L)
+    if (sum(left) == before) {
+      abort_config(owner, sprintf(
+        "the layer %s is called with a tensor that is never made, or that depends on the call",
+        quote_name(waiting[[1L]]$name)
+      ))
+    }
+    waiting <- waiting[left > 0L]
+  }
+}
+
+process_member <- function(member, members, owner) {
+  while (length(member$nodes)) {
+    call <- read_node(member$nodes[[1L]], member, owner)
+    found <- find_arguments(call, members, owner)
+    if (is.null(found)) {
+      break
+    }
+    what <- sprintf("the call of the layer %s", quote_name(member$name))
+    results <- within_config(make_call(member, found), owner, what)
+    member$results <- c(member$results, list(find_tensors(results)))
+    member$nodes <- member$nodes[-1L]
+  }
+}
+
+# list(args =, kwargs =). Keras 2 wrote list(list(layer, call, result, kwargs), ...).
+read_node <- function(node, member, owner) {
+  if (!is_plain_list(node)) {
+    abort_config(owner, sprintf("a call of the layer %s is not a list", quote_name(member$name)))
+  }
+  if (is.null(names(node))) {
+    return(read_old_node(node, member, owner))
+  }
+  args <- node[["args"]]
+  kwargs <- node[["kwargs"]]
+  ok <- is_plain_list(args) && is.null(names(args)) &&
+    (!length(kwargs) || is_named_list(kwargs))
+  if (!ok) {
+    abort_config(owner, sprintf(
+      "a call of the layer %s has no `args` and `kwargs`", quote_name(member$name)
+    ))
+  }
+  list(args = args, kwargs = kwargs)
+}
+
+read_old_node <- function(node, member, owner) {
+  ok <- length(node) > 0L && all(vapply(node, function(input) {
+    is_plain_list(input) && length(input) %in% 3:4 && is_string(input[[1L]])
+  }, NA))
+  if (!ok) {
+    abort_config(owner, sprintf("a call of the layer %s is not understood", quote_name(member$name)))
+  }
+  tensors <- lapply(node, function(input) {
+    list(class_name = "__keras_tensor__", config = list(keras_history = input[1:3]))
+  })
+  kwargs <- if (length(node[[1L]]) == 4L) node[[1L]][[4L]]
+  list(args = if (length(tensors) == 1L) tensors else list(tensors), kwargs = kwargs)
+}
+
+# The arguments with tensors in their places; NULL where one is not there yet.
+find_arguments <- function(call, members, owner) {
+  missing <- FALSE
+  resolve <- function(x) {
+    if (!is_plain_list(x)) {
+      return(x)
+    }
+    class_name <- x[["class_name"]]
+    if (identical(class_name, "__keras_tensor__")) {
+      tensor <- find_tensor(x[["config"]][["keras_history"]], members, owner, shift = 0L)
+      missing <<- missing || is.null(tensor)
+      return(tensor)
+    }
+    if (is_string(class_name) && class_name %in% c("__numpy__", "__tensor__")) {
+      return(array_from_rows(x[["config"]][["value"]], owner))
+    }
+    lapply(x, resolve)
+  }
+  found <- list(args = resolve(call$args), kwargs = resolve(call$kwargs))
+  if (!missing) found
+}
+
+# history: list(name, call, result), counted from 0.
+find_tensor <- function(history, members, owner, shift) {
+  ok <- is_plain_list(history) && length(history) == 3L && is_string(history[[1L]]) &&
+    is_whole_number(history[[2L]]) && is_whole_number(history[[3L]])
+  if (!ok) {
+    abort_config(owner, "a tensor in the config does not say where it comes from")
+  }
+  member <- members[[history[[1L]]]]
+  if (is.null(member)) {
+    abort_config(owner, sprintf(
+      "a tensor comes from the layer %s, which is not there", quote_name(history[[1L]])
+    ))
+  }
+  call <- history[[2L]] - (shift > 0L && member$kind == "functional")
+  result <- history[[3L]]
+  if (call < 0 || result < 0 || call >= length(member$results) + length(member$nodes)) {
+    abort_config(owner, sprintf(
+      "a tensor comes from a call of the layer %s that there is not", quote_name(member$name)
+    ))
+  }
+  if (call >= length(member$results)) {
+    return(NULL)
+  }
+  results <- member$results[[call + 1]]
+  if (result >= length(results)) {
+    abort_config(owner, sprintf(
+      "a tensor is a result of the layer %s that there is not", quote_name(member$name)
+    ))
+  }
+  results[[result + 1]]
+}
+
+# Lists within lists -> an array, the innermost its last axis.
+array_from_rows <- function(rows, owner) {
+  shape <- integer()
+  part <- rows
+  while (is_plain_list(part) && length(part)) {
+    shape <- c(shape, length(part))
+    part <- part[[1L]]
+  }
+  values <- unlist(rows)
+  ok <- length(shape) <= most_dims && (is.numeric(values) || is.logical(values)) &&
+    length(values) == prod(shape) && has_shape(rows, shape)
+  if (!ok) {
+    abort_config(owner, "an array in the config has rows of different lengths, or other values than numbers")
+  }
+  if (length(shape)) {
+    values <- aperm(array(values, rev(shape)), rev(seq_along(shape)))
+  }
+  values
+}
+
+has_shape <- function(rows, shape) {
+  if (!length(shape)) {
+    return(!is.list(rows))
+  }
+  is_plain_list(rows) && length(rows) == shape[1L] &&
+    all(vapply(rows, has_shape, NA, shape[-1L]))
+}
+
+# Names of the positional arguments, in Keras's order.
+positions_of <- function(member) {
+  kind <- layer_kinds[[member$kind]]
+  flags <- c("return_attention_scores", "training", "use_causal_mask")
+  if (!is.null(kind$positions)) {
+    kind$positions
+  } else {
+    switch(kind$calls,
+      heads = c("query", "value", "key", "query_mask", "value_mask", "key_mask",
+        "attention_mask", flags
+      ),
+      scores = c("inputs", "mask", flags),
+      model = c("inputs", "training", "mask"),
+      "inputs"
+    )
+  }
+}
+
+make_call <- function(member, call) {
+  arguments <- call$kwargs[!vapply(call$kwargs, is.null, NA)]
+  if (member$kind == "operation") {
+    entry <- member$entry
+    return(operation_node(entry[["class_name"]], member$name, call$args, as.list(arguments)))
+  }
+  positions <- positions_of(member)
+  if (length(call$args) > length(positions)) {
+    stop("it has more arguments than the layer takes")
+  }
+  args <- call$args
+  names(args) <- positions[seq_along(args)]
+  args <- args[!vapply(args, is.null, NA)]
+  if (anyDuplicated(c(names(args), names(arguments)))) {
+    stop("it has an argument twice")
+  }
+  do.call(member$layer, c(args, arguments), quote = TRUE)
+}
+
+# ["name", 0, 0], a list of such, or a list of such with names.
+structure_from_config <- function(x, members, field, owner) {
+  is_place <- is_plain_list(x) && length(x) == 3L && is_string(x[[1L]])
+  if (is_place) {
+    tensor <- find_tensor(x, members, owner, shift = 1L)
+    if (is.null(tensor)) {
+      abort_config(owner, sprintf("`%s` has a tensor that is never made", field))
+    }
+    return(tensor)
+  }
+  if (!is_plain_list(x) || !length(x) || !all(vapply(x, is_plain_list, NA))) {
+    abort_config(owner, sprintf("`%s` of the config does not name tensors", field))
+  }
+  lapply(x, function(part) {
+    found <- structure_from_config(part, members, field, owner)
+    if (!is_keras_tensor(found)) {
+      abort_config(owner, sprintf("`%s` of the config is nested, which is not available here", field))
+    }
+    found
+  })
+}
+
+# The class of a bare config, or NULL.
+model_class_of_config <- function(config) {
+  fields <- names(config)
+  if (all(c("layers", "input_layers", "output_layers") %in% fields)) {
+    "Functional"
+  } else if (all(c("name", "layers") %in% fields)) {
+    "Sequential"
+  }
+}
+
+sequential_from_config <- function(config, owner) abort_config(owner, "not yet")
