@@ -10,9 +10,13 @@
 #                                         masks, "mask"
 #   output_shape(self, shapes)            the result's shape, or an error about `inputs`
 #   output_dtype(self, dtypes)            its dtype
+#   input_dtype(self, x)                  what an array becomes in a call by itself
 #   weights(self, shapes)                 weight_spec()s, in Keras's order
 #   random                                whether it draws random numbers in training
-#   supports_masking                      else a mask that comes is lost, with a warning
+#   after_build(self, shapes)             what building changes of the config
+#   supports_masking                      else a mask that comes is lost, with a warning;
+#                                         TRUE, FALSE or a function of `self`
+#   output_mask(self, inputs, mask)       the result's mask, where it is not the input's
 #   step(self, shapes, arguments)         list(operation, settings, text)
 #   trace(tracer, self, inputs, arguments)   a list of values, where one step is not enough
 #   write_config(self, config)            what get_config() makes of it, where that differs
@@ -28,13 +32,15 @@ tensor_kind <- function(class_name, constructor, prefix, fields, output_shape, s
                         call_arguments = "training", random = FALSE, supports_masking = TRUE,
                         serialized_name = class_name, module = "keras.layers",
                         output_dtype = function(self, dtypes) self$dtype,
+                        input_dtype = array_dtype, after_build = NULL, output_mask = NULL,
                         trace = NULL, write_config = NULL, read_config = NULL) {
   list(
     class_name = class_name, serialized_name = serialized_name, module = module,
     constructor = constructor, prefix = prefix, heads = FALSE, calls = "tensors",
     fields = fields, required = required, many = many, call_arguments = call_arguments,
     output_shape = output_shape, output_dtype = output_dtype, weights = weights,
-    random = random, supports_masking = supports_masking, step = step,
+    input_dtype = input_dtype, after_build = after_build, random = random,
+    supports_masking = supports_masking, output_mask = output_mask, step = step,
     write_config = write_config, read_config = read_config,
     trace = if (is.null(trace)) {
       function(tracer, self, inputs, arguments) trace_tensors(tracer, self, inputs, arguments)
@@ -42,4 +48,9 @@ tensor_kind <- function(class_name, constructor, prefix, fields, output_shape, s
       trace
     }
   )
+}
+
+# What the numbers of an array become: a real number is of the layer's dtype.
+array_dtype <- function(self, x) {
+  if (is.logical(x)) "bool" else if (is.integer(x)) "int32" else self$dtype
 }

@@ -38,8 +38,11 @@ required_of_kind <- function(kind) {
 }
 
 object_fields <- c(
-  "kernel_initializer", "bias_initializer", "kernel_regularizer", "bias_regularizer",
-  "activity_regularizer", "kernel_constraint", "bias_constraint", "initializer"
+  "activity_regularizer", "initializer",
+  outer(
+    c("kernel", "bias", "embeddings", "gamma", "beta", "alpha"),
+    c("initializer", "regularizer", "constraint"), paste, sep = "_"
+  )
 )
 
 layer_config <- function(self) {

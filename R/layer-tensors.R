@@ -28,7 +28,13 @@ call_tensors <- function(self, inputs, ...) {
   before <- as.list(self, all.names = TRUE)
   on.exit(if (!finished) restore_fields(self, before))
   build_tensors(self, shapes)
+  warn_lost_mask(self, tensors)
   result <- run_eagerly(self, tensors, arguments)
+  if (!is.null(self$activity_regularizer)) {
+    self$activity_losses <- activity_losses(
+      self$activity_regularizer, list(set_keras_mask(result, NULL)), owner
+    )
+  }
   finished <- TRUE
   result
 }
@@ -82,7 +88,30 @@ check_tensor <- function(x, owner, argument = "inputs") {
       paste("shape", format_shape(dim(x)))
     )
   }
+  mask <- implicit_mask(x)
+  if (!is.null(mask)) {
+    check_covering_mask(mask, x, owner, argument, argument)
+  }
   x
+}
+
+supports_masking <- function(self) {
+  supports <- layer_kinds[[self$kind]]$supports_masking
+  if (is.function(supports)) supports(self) else supports
+}
+
+# Keras's warning: what comes after the layer will not know of the mask.
+warn_lost_mask <- function(self, tensors) {
+  masked <- !vapply(tensors, function(x) is.null(implicit_mask(x)), NA)
+  if (any(masked) && !supports_masking(self)) {
+    attn_warn(
+      paste0(
+        self$label, ": `inputs` has a mask, which this layer does not support: ",
+        "it has no effect, and the result has none."
+      ),
+      "attn_warning_ignored", self$label, "inputs"
+    )
+  }
 }
 
 tensors_symbolic <- function(self, kind, tensors, arguments) {
@@ -117,6 +146,9 @@ build_tensors <- function(self, shapes) {
   self$shapes <- if (kind$many) shapes else shapes[[1L]]
   self$weights <- specs
   self$built <- TRUE
+  if (!is.null(kind$after_build)) {
+    kind$after_build(self, shapes)
+  }
   invisible(self)
 }
 
@@ -137,7 +169,8 @@ trace_tensors <- function(tracer, self, inputs, arguments) {
 # The layer as a program of its own. What an array becomes follows from its type.
 run_eagerly <- function(self, arrays, arguments) {
   tracer <- new_tracer()
-  as_input <- function(x) new_value(tracer, dim(x), array_dtype(x, self))
+  input_dtype <- layer_kinds[[self$kind]]$input_dtype
+  as_input <- function(x) new_value(tracer, dim(x), input_dtype(self, x))
   inputs <- lapply(arrays, as_input)
   mask <- arguments[["mask"]]
   if (is.null(mask)) {
@@ -152,10 +185,6 @@ run_eagerly <- function(self, arrays, arguments) {
   if (length(results) == 1L) results[[1L]] else results
 }
 
-array_dtype <- function(x, self) {
-  if (is.logical(x)) "bool" else if (is.integer(x)) "int32" else self$dtype
-}
-
 # ---- methods and properties ----
 
 # Every weight by its name, such as `layer$kernel`.
@@ -166,7 +195,7 @@ tensors_properties <- function(self) {
   names(weights) <- names(self$weights)
   c(weights, list(
     input_shape = function(self) self$shapes,
-    supports_masking = function(self) layer_kinds[[self$kind]]$supports_masking
+    supports_masking = function(self) supports_masking(self)
   ))
 }
 
@@ -200,8 +229,10 @@ tensors_methods <- list(
   compute_mask = function(self) {
     function(inputs, mask = NULL, ...) {
       check_no_dots(self$label, ...)
+      own <- layer_kinds[[self$kind]]$output_mask
+      if (!is.null(own)) return(own(self, inputs, mask))
       if (is.null(mask) || is.list(mask)) return(NULL)
-      if (layer_kinds[[self$kind]]$supports_masking) check_given_mask(mask, self$label)
+      if (supports_masking(self)) check_given_mask(mask, self$label)
     }
   }
 )

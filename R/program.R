@@ -204,10 +204,15 @@ abort_failed_step <- function(failure, labels) {
   owner <- labels[[failure$step]]
   if (failure$kind == "index") {
     abort_argument(owner, "inputs", "ids of rows that there are",
-      received = sprintf("the id %s", format(failure$number, digits = 15))
+      received = sprintf("the id %s", format_id(failure$number))
     )
   }
   abort_shape(owner, "inputs", "of shapes that fit the layer", "shapes that do not")
+}
+
+# Integers that are NA are the core's smallest whole number.
+format_id <- function(number) {
+  if (isTRUE(number == -2^31)) "NA" else describe_number_or_text(number)
 }
 
 # The entries first, ..., first + count - 1 of an array's first axis, with its mask.

@@ -147,7 +147,9 @@ deserialize_layer <- function(kind, dict, owner) {
     return(layer)
   }
   shapes <- shapes_from_build_config(build_config)
-  if (!is.list(shapes)) {
+  # jsonlite turns a single shape into a vector
+  is_shape <- is.atomic(shapes) && length(shapes) && layer_self(layer)$calls == "tensors"
+  if (!is.list(shapes) && !is_shape) {
     abort_argument(owner, "build_config", "a list with `shapes_dict` or `input_shape`",
       build_config,
       subclass = "attn_error_config"

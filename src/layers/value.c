@@ -127,8 +127,7 @@ void attn_value_release(struct attn_value_memory* memory, struct attn_value* val
     value->buffer = value->mask = NULL;
 }
 
-/* number i of the value as a double: every type that a value has fits one */
-static double number(const struct attn_value* value, ptrdiff_t i) {
+double attn_value_number(const struct attn_value* value, ptrdiff_t i) {
     const void* data = value->buffer->data;
     switch (value->type) {
         case ATTN_VALUE_FLOAT32:
@@ -153,9 +152,9 @@ const void* attn_value_floats(const struct attn_context* context, enum attn_dtyp
                                      attn_dtype_size(dtype));
     for (ptrdiff_t i = 0; made != NULL && i < length; i++) {
         if (dtype == ATTN_FLOAT32) {
-            ((float*)made)[i] = (float)number(value, i);
+            ((float*)made)[i] = (float)attn_value_number(value, i);
         } else {
-            ((double*)made)[i] = number(value, i);
+            ((double*)made)[i] = attn_value_number(value, i);
         }
     }
     return made;
@@ -168,7 +167,7 @@ const int32_t* attn_value_ids(const struct attn_context* context, const struct a
     const ptrdiff_t length = attn_value_length(value);
     int32_t* made = attn_workspace_take(context->workspace, (size_t)length + 1, sizeof *made);
     for (ptrdiff_t i = 0; made != NULL && i < length; i++) {
-        const double x = number(value, i);
+        const double x = attn_value_number(value, i);
         made[i] = x > -2147483649.0 && x < 2147483648.0 ? (int32_t)x : INT32_MIN;
     }
     return made;
@@ -182,7 +181,7 @@ const uint8_t* attn_value_flags(const struct attn_context* context,
     const ptrdiff_t length = attn_value_length(value);
     uint8_t* made = attn_workspace_take(context->workspace, (size_t)length + 1, sizeof *made);
     for (ptrdiff_t i = 0; made != NULL && i < length; i++) {
-        made[i] = number(value, i) != 0;
+        made[i] = attn_value_number(value, i) != 0;
     }
     return made;
 }

@@ -46,6 +46,9 @@ ptrdiff_t attn_value_length(const struct attn_value* value);
 /* the product of the dims from axis `first` up to, not including, `end` */
 ptrdiff_t attn_value_extent(const struct attn_value* value, int first, int end);
 
+/* number i, which fits a double whatever its type */
+double attn_value_number(const struct attn_value* value, ptrdiff_t i);
+
 /* A value of its own, not cleared, without a mask. */
 enum attn_status attn_value_new(struct attn_value_memory* memory, enum attn_value_type type,
                                 int rank, const ptrdiff_t* dim, struct attn_value* value);

@@ -6,15 +6,18 @@
 #include "step.h"
 
 #define ATTN_OPERATIONS(X) \
+    X(activation) \
     X(attend) \
     X(concatenate) \
     X(dense) \
     X(dot) \
+    X(embedding) \
     X(expand_dims) \
     X(flatten) \
     X(identity) \
     X(learned_positions) \
     X(merge) \
+    X(parametric_relu) \
     X(permute) \
     X(repeat_vector) \
     X(reshape) \
