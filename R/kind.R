@@ -54,3 +54,6 @@ tensor_kind <- function(class_name, constructor, prefix, fields, output_shape, s
 array_dtype <- function(self, x) {
   if (is.logical(x)) "bool" else if (is.integer(x)) "int32" else self$dtype
 }
+
+# Keras's name of a class as it names layers: "RepeatVector", "repeat_vector".
+snake_case <- function(name) tolower(gsub("([a-z0-9])([A-Z])", "\\1_\\2", name))

@@ -46,6 +46,9 @@ object_fields <- c(
 )
 
 layer_config <- function(self) {
+  if (is_operation(self)) {
+    return(operation_config(self))
+  }
   config <- self$config
   for (field in intersect(object_fields, names(config))) {
     config[field] <- list(object_serialize(config[[field]], self$label, field))

@@ -52,6 +52,9 @@ serialize_keras_object <- function(obj, ...) {
 }
 
 serialize_layer <- function(self) {
+  if (is_operation(self)) {
+    return(serialize_operation(self))
+  }
   kind <- layer_kinds[[self$kind]]
   dict <- list(
     module = kind$module, class_name = self$serialized_name,

@@ -142,6 +142,24 @@ double attn_value_number(const struct attn_value* value, ptrdiff_t i) {
     return ((const uint8_t*)data)[i];
 }
 
+void attn_value_put(const struct attn_value* value, ptrdiff_t at, double x) {
+    switch (value->type) {
+        case ATTN_VALUE_FLOAT32:
+            ((float*)value->buffer->data)[at] = (float)x;
+            break;
+        case ATTN_VALUE_FLOAT64:
+            ((double*)value->buffer->data)[at] = x;
+            break;
+        case ATTN_VALUE_INT32:
+            ((int32_t*)value->buffer->data)[at] =
+                x > -2147483649.0 && x < 2147483648.0 ? (int32_t)x : INT32_MIN;
+            break;
+        case ATTN_VALUE_BOOL:
+            ((uint8_t*)value->buffer->data)[at] = x != 0;
+            break;
+    }
+}
+
 const void* attn_value_floats(const struct attn_context* context, enum attn_dtype dtype,
                               const struct attn_value* value) {
     if ((int)value->type == (int)dtype) {

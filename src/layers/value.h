@@ -73,5 +73,7 @@ const int32_t* attn_value_ids(const struct attn_context* context, const struct a
 /* 0 and 1, 1 for what is not 0; likewise. */
 const uint8_t* attn_value_flags(const struct attn_context* context,
                                 const struct attn_value* value);
+/* number `at` of a value becomes x, in the value's type, by the same rules */
+void attn_value_put(const struct attn_value* value, ptrdiff_t at, double x);
 
 #endif

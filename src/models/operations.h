@@ -8,6 +8,7 @@
 #define ATTN_OPERATIONS(X) \
     X(activation) \
     X(attend) \
+    X(calculate) \
     X(concatenate) \
     X(dense) \
     X(dot) \
@@ -19,6 +20,7 @@
     X(merge) \
     X(parametric_relu) \
     X(permute) \
+    X(reduce) \
     X(repeat_vector) \
     X(reshape) \
     X(rotary) \
