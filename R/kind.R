@@ -25,6 +25,8 @@
 # and, added to the list by the few kinds that need them,
 #   registered_name                       by which Keras finds classes of other packages
 #   check_arguments(self, shapes, arguments)   an error where they do not go together
+#   shape_names                           names in a build_config of the shapes of a layer
+#                                         that takes several inputs one by one
 # `shapes` is a list of shapes, each an integer vector with NA for what is not known.
 
 tensor_kind <- function(class_name, constructor, prefix, fields, output_shape, step = NULL,

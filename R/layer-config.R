@@ -84,6 +84,12 @@ layer_build_config <- function(self) {
   }
   if (self$calls == "tensors") {
     shapes <- self$shapes
+    roles <- layer_kinds[[self$kind]]$shape_names
+    if (is.list(shapes) && !is.null(roles)) {
+      shapes <- lapply(shapes, shape_to_config)
+      names(shapes) <- roles[seq_along(shapes)]
+      return(list(shapes_dict = shapes))
+    }
     return(list(input_shape = if (is.list(shapes)) {
       lapply(shapes, shape_to_config)
     } else {

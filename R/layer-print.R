@@ -45,7 +45,7 @@ print.attn_layer <- function(x, ...) {
 layer_lines <- function(self) {
   settings <- c(list(dtype = self$dtype), self$config)
   settings <- settings[!vapply(settings, is.null, NA)]
-  is_object <- grepl("_(initializer|regularizer|constraint)$", names(settings))
+  is_object <- grepl("(^|_)(initializer|regularizer|constraint)$", names(settings))
   plain <- settings[!is_object]
   lines <- c(
     sprintf("<%s> \"%s\"", self$constructor, self$name),
@@ -55,10 +55,12 @@ layer_lines <- function(self) {
   if (!self$built) {
     return(c(lines, "  not built yet"))
   }
-  shapes <- self$shapes[!vapply(self$shapes, is.null, NA)]
+  shapes <- if (is.list(self$shapes)) self$shapes else list(self$shapes)
+  shapes <- shapes[!vapply(shapes, is.null, NA)]
+  built_for <- trimws(paste(names(shapes), vapply(shapes, format_shape, "")))
   c(
     lines,
-    paste0("  built for ", paste(names(shapes), vapply(shapes, format_shape, ""), collapse = ", ")),
+    paste0("  built for ", paste(built_for, collapse = ", ")),
     sprintf(
       "  %s parameters in %d weights%s", format_count(count_layer_params(self)),
       length(self$weights), if (self$trainable) "" else ", not trainable"

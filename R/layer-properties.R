@@ -149,7 +149,9 @@ layer_members <- function(self) {
   own <- switch(self$calls,
     heads = heads_properties,
     scores = scores_properties[c("scale", if (self$kind == "attention") "concat_score_weight")],
-    tensors = c(tensors_properties(self), tensors_methods)
+    tensors = c(
+      layer_kinds[[self$kind]]$members, tensors_properties(self), tensors_methods
+    )
   )
   all <- c(own, layer_properties, layer_methods)
   all[!duplicated(names(all))]

@@ -71,15 +71,15 @@ layer_rotary_embedding <- function(object, max_wavelength = 10000, scaling_facto
   config <- list(
     max_wavelength = check_wavelength(max_wavelength, owner, "max_wavelength"),
     scaling_factor = scaling_factor,
-    sequence_axis = check_axis(sequence_axis, owner, "sequence_axis"),
-    feature_axis = check_axis(feature_axis, owner, "feature_axis")
+    sequence_axis = check_one_axis(sequence_axis, owner, "sequence_axis"),
+    feature_axis = check_one_axis(feature_axis, owner, "feature_axis")
   )
   layer <- new_layer("rotary_embedding", config, dots, seed = NULL)
   if (missing(object) || is.null(object)) layer else compose_layer(object, layer)
 }
 
 # One axis as R counts it, from 1 or from -1 -> as Keras does, from 0 or from -1.
-check_axis <- function(x, owner, argument) {
+check_one_axis <- function(x, owner, argument) {
   if (!is_whole_number(x) || x == 0 || abs(x) > most_dims) {
     abort_argument(owner, argument, "an axis, counted from 1 or from the end as -1", x)
   }

@@ -4,7 +4,13 @@
 #
 # What kinds there are: kind.R, table-of-kinds.R.
 
-# The function that the user holds. A saved layer keeps this body.
+# The function that the user holds: the kind's own, or that of all layers of tensors.
+kind_function <- function(self) {
+  own <- layer_kinds[[self$kind]]$layer_function
+  if (is.null(own)) tensors_function(self) else own(self)
+}
+
+# A saved layer keeps this body.
 tensors_function <- function(self) {
   force(self)
   function(inputs, ...) call_tensors(self, inputs, ...)
@@ -130,6 +136,9 @@ build_tensors <- function(self, shapes) {
     return(invisible(self))
   }
   kind <- layer_kinds[[self$kind]]
+  if (!is.null(kind$make_parts)) {
+    return(build_parts(self, kind, shapes))
+  }
   specs <- if (is.null(kind$weights)) list() else as.list(kind$weights(self, shapes))
   names(specs) <- vapply(specs, function(spec) spec$path, "")
   handle <- NULL

@@ -252,14 +252,20 @@ layer_weights <- function(self) {
   if (!self$built || !length(self$weights)) {
     return(structure(list(), names = character()))
   }
-  values <- .Call(ffi_layer_get_weights, self$handle)
+  values <- if (is.null(self$parts)) {
+    .Call(ffi_layer_get_weights, self$handle)
+  } else {
+    parts_weights(self)
+  }
   names(values) <- names(self$weights)
   values
 }
 
 set_layer_weights <- function(self, weights) {
   values <- check_new_weights(self, weights)
-  if (length(values)) {
+  if (!is.null(self$parts)) {
+    set_parts_weights(self, values)
+  } else if (length(values)) {
     .Call(ffi_layer_set_weights, self$handle, values)
   }
   invisible(self)

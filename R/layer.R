@@ -91,7 +91,7 @@ check_layer_name <- function(name, owner) {
 layer_object <- function(self) {
   fun <- switch(self$calls,
     heads = heads_function(self), scores = scores_function(self),
-    model = model_function(self), tensors_function(self)
+    model = model_function(self), kind_function(self)
   )
   structure(fun, class = c(
     paste0("attn_layer_", self$kind), if (self$calls == "model") "attn_model", "attn_layer"

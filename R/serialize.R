@@ -146,7 +146,7 @@ object_maker <- function(module, class_name) {
 deserialize_layer <- function(kind, dict, owner) {
   layer <- layer_from_config(kind, dict[["config"]], owner)
   build_config <- dict[["build_config"]]
-  if (is.null(build_config)) {
+  if (is.null(build_config) || layer_self(layer)$built) {
     return(layer)
   }
   shapes <- shapes_from_build_config(build_config)

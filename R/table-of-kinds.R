@@ -50,5 +50,7 @@ layer_kinds <- c(attention_kinds, list(
   rotary_embedding = rotary_embedding_kind,
   sine_position_encoding = sine_position_encoding_kind,
   softmax = softmax_kind,
-  subtract = subtract_kind
+  subtract = subtract_kind,
+  transformer_decoder = transformer_decoder_kind,
+  transformer_encoder = transformer_encoder_kind
 ))

@@ -6,111 +6,33 @@
  * (B, T, S) of layers without heads. */
 #include <string.h>
 
-#include "step.h"
+#include "attend_masks.h"
 
 enum { QUERY, VALUE, KEY, QUERY_MASK, VALUE_MASK, KEY_MASK, ATTENTION_MASK, INPUTS };
-enum { HEADS, CAUSAL, WINDOW, SETTINGS }; /* HEADS: whether the layer has heads */
-
-/* dims of a mask that is a tensor, or the mask of one */
-struct flags {
-    const uint8_t* visible;
-    int rank;
-    const ptrdiff_t* dim;
-};
-
-static struct flags flags_of_mask(const struct attn_value* value) {
-    const struct flags none = {NULL, 0, NULL};
-    if (value == NULL || value->mask == NULL) {
-        return none;
-    }
-    return (struct flags){value->mask->data, value->mask_rank, value->mask_dim};
-}
-
-/* an explicit mask; else the implicit one of `bearer` */
-static enum attn_status find_mask(struct attn_run* run, const struct attn_value* explicit_mask,
-                                  const struct attn_value* bearer, struct flags* flags) {
-    *flags = flags_of_mask(bearer);
-    if (explicit_mask != NULL) {
-        *flags = (struct flags){attn_value_flags(&run->context, explicit_mask),
-                                explicit_mask->rank, explicit_mask->dim};
-        return flags->visible != NULL ? ATTN_OK : ATTN_NO_MEMORY;
-    }
-    return ATTN_OK;
-}
-
-/* The strides of a mask of `rank` dims, each 1 or that of `extent`. */
-static enum attn_status strides_of(const struct flags* flags, int rank, const ptrdiff_t* extent,
-                                   ptrdiff_t* stride) {
-    ptrdiff_t step = 1;
-    if (flags->rank != rank) {
-        return ATTN_BAD_LENGTH;
-    }
-    for (int axis = rank - 1; axis >= 0; axis--) {
-        if (flags->dim[axis] != 1 && flags->dim[axis] != extent[axis]) {
-            return ATTN_BAD_LENGTH;
-        }
-        stride[axis] = flags->dim[axis] == 1 ? 0 : step;
-        step *= flags->dim[axis];
-    }
-    return ATTN_OK;
-}
-
-/* a mask over the positions of queries, or of keys */
-static enum attn_status position_part(const struct flags* flags, int of_query, ptrdiff_t batch,
-                                      ptrdiff_t length, struct attn_mask_part* part) {
-    const ptrdiff_t extent[2] = {batch, length};
-    ptrdiff_t stride[2];
-    ATTN_TRY(strides_of(flags, 2, extent, stride));
-    *part = (struct attn_mask_part){flags->visible, stride[0], 0, of_query ? stride[1] : 0,
-                                    of_query ? 0 : stride[1]};
-    return ATTN_OK;
-}
-
-static enum attn_status add_positions(struct attn_layer_call* call, const struct flags* flags,
-                                      int of_query) {
-    if (flags->visible == NULL) {
-        return ATTN_OK;
-    }
-    return position_part(flags, of_query, call->batch, of_query ? call->target : call->source,
-                         &call->mask.part[call->mask.parts++]);
-}
-
-/* attention_mask: (T, S) or (B, T, S) */
-static enum attn_status add_pairs(struct attn_run* run, struct attn_layer_call* call,
-                                  const struct attn_value* mask) {
-    if (mask == NULL) {
-        return ATTN_OK;
-    }
-    const struct flags flags = {attn_value_flags(&run->context, mask), mask->rank, mask->dim};
-    const ptrdiff_t extent[3] = {call->batch, call->target, call->source};
-    ptrdiff_t stride[3] = {0, 0, 0};
-    const int skipped = mask->rank == 2;
-    if (flags.visible == NULL) {
-        return ATTN_NO_MEMORY;
-    }
-    ATTN_TRY(strides_of(&flags, 3 - skipped, extent + skipped, stride + skipped));
-    call->mask.part[call->mask.parts++] =
-        (struct attn_mask_part){flags.visible, stride[0], 0, stride[1], stride[2]};
-    return ATTN_OK;
-}
+enum { HEADS, CAUSAL, WINDOW, SETTINGS };
+/* HEADS: whether the layer has heads; and whether an implicit mask of the query hides its
+ * rows, as it does everywhere but in KerasHub's attention with a cache */
+enum { NO_HEADS, HEADS_AND_QUERY_MASK, HEADS_AND_KEY_MASKS };
 
 /* Keras: layers with heads hide pairs whose query or key is masked; the others hide
  * keys, and empty the rows of masked queries. */
 static enum attn_status set_masks(struct attn_run* run, const struct attn_step* step,
                                   struct attn_value* const* in, struct attn_layer_call* call) {
-    struct flags query, value, key;
-    ATTN_TRY(find_mask(run, in[QUERY_MASK], in[QUERY], &query));
-    ATTN_TRY(find_mask(run, in[VALUE_MASK], in[VALUE], &value));
-    ATTN_TRY(find_mask(run, in[KEY_MASK], in[KEY], &key));
+    struct attn_flags query, value, key;
+    ATTN_TRY(attn_find_flags(run, in[QUERY_MASK], in[QUERY], &query));
+    ATTN_TRY(attn_find_flags(run, in[VALUE_MASK], in[VALUE], &value));
+    ATTN_TRY(attn_find_flags(run, in[KEY_MASK], in[KEY], &key));
     if (attn_step_flag(step, HEADS)) {
-        ATTN_TRY(add_positions(call, &query, 1));
-        ATTN_TRY(add_positions(call, &value, 0));
-        ATTN_TRY(add_positions(call, &key, 0));
-        ATTN_TRY(add_pairs(run, call, in[ATTENTION_MASK]));
+        if (attn_step_whole(step, HEADS) == HEADS_AND_QUERY_MASK) {
+            ATTN_TRY(attn_add_positions(call, &query, 1));
+        }
+        ATTN_TRY(attn_add_positions(call, &value, 0));
+        ATTN_TRY(attn_add_positions(call, &key, 0));
+        ATTN_TRY(attn_add_pairs(run, call, in[ATTENTION_MASK]));
     } else {
-        ATTN_TRY(add_positions(call, &value, 0));
+        ATTN_TRY(attn_add_positions(call, &value, 0));
         if (query.visible != NULL) {
-            ATTN_TRY(position_part(&query, 1, call->batch, call->target, &call->keep_row));
+            ATTN_TRY(attn_position_part(&query, 1, call->batch, call->target, &call->keep_row));
         }
     }
     call->mask.causal = attn_step_flag(step, CAUSAL);

@@ -193,28 +193,105 @@ static struct attn_attention attention_of(const struct attn_layer* layer,
     return attention;
 }
 
+/* room for the heads' results, (B, T, N, V) */
+static void* new_attended(const struct attn_context* context, const struct attn_layer* layer,
+                          const struct attn_layer_call* call) {
+    const ptrdiff_t width = layer->config.num_heads * layer->config.value_dim;
+    return attn_workspace_take(context->workspace, (size_t)(call->batch * call->target),
+                               (size_t)width * attn_dtype_size(layer->dtype));
+}
+
+/* attention, the gate, and the projection that joins the heads */
+static enum attn_status attend(const struct attn_context* context, const struct attn_layer* layer,
+                               const struct attn_layer_call* call,
+                               const struct attn_attention* attention) {
+    const ptrdiff_t rows = call->batch * call->target;
+    const ptrdiff_t width = layer->config.num_heads * layer->config.value_dim;
+    ATTN_TRY(call->reference ? attn_attention_reference(context, attention)
+                             : attn_attention(context, attention));
+    if (layer->config.use_gate) {
+        apply_gate(context, layer->dtype, rows * width, attention->output,
+                   call->projection[ATTN_PROJECT_GATE]);
+    }
+    struct attn_matrix left = attn_rows(attention->output, width);
+    left.row_place = call->query_order;
+    const struct attn_factor factor = factor_of(layer, output_place(layer), call->output);
+    return attn_matmul_each(context, layer->dtype, rows, width, &left, 1, &factor);
+}
+
 enum attn_status attn_projected_forward(const struct attn_context* context,
                                         const struct attn_layer* layer,
                                         struct attn_layer_call* call) {
-    const ptrdiff_t rows = call->batch * call->target;
-    const ptrdiff_t width = layer->config.num_heads * layer->config.value_dim;
     ATTN_TRY(project_inputs(context, layer, call));
-    void* attended = attn_workspace_take(context->workspace, (size_t)rows,
-                                         (size_t)width * attn_dtype_size(layer->dtype));
+    void* attended = new_attended(context, layer, call);
     if (attended == NULL) {
         return ATTN_NO_MEMORY;
     }
     const struct attn_attention attention = attention_of(layer, call, attended);
-    ATTN_TRY(call->reference ? attn_attention_reference(context, &attention)
-                             : attn_attention(context, &attention));
-    if (layer->config.use_gate) {
-        apply_gate(context, layer->dtype, rows * width, attended,
-                   call->projection[ATTN_PROJECT_GATE]);
+    return attend(context, layer, call, &attention);
+}
+
+/* ---- with a cache ---- */
+
+/* The half of the cache, (2, length, heads, dim) of each batch entry, that has keys (0)
+ * or values (1). */
+static void* cache_half(const struct attn_layer* layer, const struct attn_projection_cache* cache,
+                        int half) {
+    const ptrdiff_t row = layer->config.num_heads * layer->config.key_dim;
+    return (unsigned char*)cache->data +
+           (size_t)(half * cache->length * row) * attn_dtype_size(layer->dtype);
+}
+
+/* the projection at `place`, into rows `first` and on of that half of the cache */
+static enum attn_status prepare_update(const struct attn_context* context,
+                                       const struct attn_layer* layer, int place, int half,
+                                       const struct attn_layer_call* call,
+                                       const struct attn_projection_cache* cache,
+                                       struct projection* projection) {
+    const ptrdiff_t rows = call->batch * cache->added;
+    ptrdiff_t* row_place =
+        attn_workspace_take(context->workspace, (size_t)rows, sizeof *row_place);
+    if (row_place == NULL) {
+        return ATTN_NO_MEMORY;
     }
-    struct attn_matrix left = attn_rows(attended, width);
-    left.row_place = call->query_order;
-    const struct attn_factor factor = factor_of(layer, output_place(layer), call->output);
-    return attn_matmul_each(context, layer->dtype, rows, width, &left, 1, &factor);
+    for (ptrdiff_t row = 0; row < rows; row++) {
+        row_place[row] = row / cache->added * 2 * cache->length + cache->first + row % cache->added;
+    }
+    struct attn_factor factor = factor_of(layer, place, attn_rows_out(NULL, 0));
+    factor.out = attn_rows_out(cache_half(layer, cache, half), factor.columns);
+    factor.out.row_place = row_place;
+    *projection = (struct projection){
+        &call->value, rows, layer->weight[layer->config.use_bias ? 2 * place : place].depth, factor};
+    return ATTN_OK;
+}
+
+enum attn_status attn_projected_cached(const struct attn_context* context,
+                                       const struct attn_layer* layer,
+                                       struct attn_layer_call* call,
+                                       const struct attn_projection_cache* cache) {
+    const ptrdiff_t N = layer->config.num_heads, K = layer->config.key_dim;
+    const ptrdiff_t targets = call->batch * call->target;
+    struct projection projection[3];
+    int count = 1;
+    ATTN_TRY(prepare(context, layer, QUERY_PLACE, &call->query, targets, NULL, &projection[0]));
+    if (cache->added > 0) {
+        ATTN_TRY(prepare_update(context, layer, KEY_PLACE, 0, call, cache, &projection[1]));
+        ATTN_TRY(
+            prepare_update(context, layer, value_place(layer), 1, call, cache, &projection[2]));
+        count = 3;
+    }
+    call->projection[ATTN_PROJECT_QUERY] = projection[0].factor.out.data;
+    call->projection[ATTN_PROJECT_KEY] = cache_half(layer, cache, 0);
+    call->projection[ATTN_PROJECT_VALUE] = cache_half(layer, cache, 1);
+    ATTN_TRY(project(context, layer, count, projection));
+    void* attended = new_attended(context, layer, call);
+    if (attended == NULL) {
+        return ATTN_NO_MEMORY;
+    }
+    struct attn_attention attention = attention_of(layer, call, attended);
+    attention.key_strides = attention.value_strides =
+        attn_strides(2 * cache->length * N * K, K, N * K);
+    return attend(context, layer, call, &attention);
 }
 
 int attn_projected_accepts(const struct attn_layer* layer, ptrdiff_t query, ptrdiff_t key,

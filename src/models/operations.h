@@ -8,6 +8,7 @@
 #define ATTN_OPERATIONS(X) \
     X(activation) \
     X(attend) \
+    X(cached_attention) \
     X(calculate) \
     X(concatenate) \
     X(dense) \

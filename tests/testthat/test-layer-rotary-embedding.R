@@ -101,7 +101,7 @@ test_that("configs count axes from 0", {
   expect_identical(get_config(layer_rotary_embedding())$feature_axis, -1L)
   bad <- serialize_keras_object(layer)
   bad$config$sequence_axis <- "a"
-  expect_attn_error(deserialize_keras_object(bad), "argument")
+  expect_attn_error(deserialize_keras_object(bad), "argument", "sequence_axis")
   x <- random_array(2, 4, 3)
   expect_identical(unserialize(serialize(layer, NULL))(x), layer(x))
 })
