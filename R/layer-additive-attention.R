@@ -10,7 +10,7 @@
 #' The constructor without data returns a layer, which is a function with the same
 #' arguments as that of [layer_attention()]:
 #' ```
-#' layer(inputs, mask = NULL, training = FALSE, return_attention_scores = FALSE,
+#' layer(inputs, mask = NULL, training = NULL, return_attention_scores = FALSE,
 #'       use_causal_mask = FALSE)
 #' ```
 #' `inputs` is `list(query, value)` or `list(query, value, key)` of shapes `(B, T, D)`,

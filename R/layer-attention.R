@@ -11,7 +11,7 @@
 #' @section The layer:
 #' The constructor without data returns a layer, which is a function:
 #' ```
-#' layer(inputs, mask = NULL, training = FALSE, return_attention_scores = FALSE,
+#' layer(inputs, mask = NULL, training = NULL, return_attention_scores = FALSE,
 #'       use_causal_mask = FALSE)
 #' ```
 #' * `inputs`: `list(query, value)` or `list(query, value, key)`, arrays of shape
@@ -94,7 +94,7 @@ layer_attention <- function(object, use_scale = FALSE, score_mode = "dot", dropo
 # keeps this body, so all it does is to hand its arguments on.
 scores_function <- function(self) {
   force(self)
-  function(inputs, mask = NULL, training = FALSE, return_attention_scores = FALSE,
+  function(inputs, mask = NULL, training = NULL, return_attention_scores = FALSE,
            use_causal_mask = FALSE, ...) {
     call_scores(self, inputs, mask, training, return_attention_scores, use_causal_mask, ...)
   }

@@ -329,7 +329,7 @@ output_spec_function <- function(self) {
       symbolic_outputs(self, heads_spec(self, inputs, masks, scores, causal), inputs, list())
     })
   }
-  function(inputs, mask = NULL, training = FALSE, return_attention_scores = FALSE,
+  function(inputs, mask = NULL, training = NULL, return_attention_scores = FALSE,
            use_causal_mask = FALSE, ...) {
     check_no_dots(self$label, ...)
     check_given(missing(inputs), self$label, "inputs", "a list: query, value[, key]")
