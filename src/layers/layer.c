@@ -105,6 +105,9 @@ static enum attn_status lay_out(struct attn_layer* layer) {
             return ATTN_BAD_LENGTH;
         }
         size += round_up((size_t)weight->length * element);
+        if (size > limit) {
+            return ATTN_BAD_LENGTH;
+        }
     }
     for (int i = 0; i < layer->weights; i++) {
         struct attn_weight* weight = &layer->weight[i];

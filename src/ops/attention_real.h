@@ -324,6 +324,15 @@ static void REAL_NAME(attend_tile)(void* work, ptrdiff_t item, int thread) {
 
 /* ---- the call ---- */
 
+/* Whether the numbers of a tile and of a thread can be counted: where memory ends at
+ * 2^32, a row of an array may be so long that a tile of such rows cannot be. */
+static int REAL_NAME(sizes_fit)(const struct attn_attention* p) {
+    const double rows = 3.0 * (REAL_KERNELS->tile_keys + REAL_KERNELS->tile_queries +
+                               REAL_NAME(GROUP) * REAL_KERNELS->block_columns);
+    const double width = (double)p->key_dim + (double)p->value_dim + 64;
+    return rows * width * sizeof(real) < (double)PTRDIFF_MAX;
+}
+
 static int REAL_NAME(take_memory)(const struct attn_context* context, int threads,
                                   struct REAL_NAME(attend) * attend) {
     const struct attn_attention* p = attend->problem;
@@ -375,7 +384,7 @@ static enum attn_status REAL_NAME(attention)(const struct attn_context* context,
     const int pack_threads = attn_parallel_width(context, packs, operations / 16);
     const int threads = attn_parallel_width(context, items, operations);
     const int most_threads = threads > pack_threads ? threads : pack_threads;
-    if (!REAL_NAME(take_memory)(context, most_threads, &attend) ||
+    if (!REAL_NAME(sizes_fit)(p) || !REAL_NAME(take_memory)(context, most_threads, &attend) ||
         (p->scores.data != NULL && !REAL_NAME(take_sums)(context, &attend))) {
         return ATTN_NO_MEMORY;
     }

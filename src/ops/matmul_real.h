@@ -208,7 +208,7 @@ static enum attn_status REAL_NAME(take_scratch)(const struct attn_context* conte
     product->scratch_stride = product->waiting_offset + waiting +
                               (panels_of_item - 1) * product->waiting_stride;
     product->scratch = attn_workspace_take(
-        context->workspace, (size_t)(threads * product->scratch_stride), sizeof(real));
+        context->workspace, (size_t)threads, (size_t)product->scratch_stride * sizeof(real));
     return product->scratch != NULL ? ATTN_OK : ATTN_NO_MEMORY;
 }
 

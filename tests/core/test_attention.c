@@ -217,8 +217,32 @@ static long double judge(const struct problem* p, int seed, enum attn_dtype dtyp
     return worst;
 }
 
+/* rows so long that a tile of them cannot be counted: an error, and nothing is read */
+static void sizes_beyond_memory(void) {
+    for (int score = ATTN_SCORE_DOT; score <= ATTN_SCORE_TANH; score++) {
+        for (int dtype = 0; dtype < 2; dtype++) {
+            for (int shift = 4; shift < 9; shift++) {
+                const ptrdiff_t much = (PTRDIFF_MAX >> shift) + 1;
+                struct attn_attention p = {
+                    .dtype = (enum attn_dtype)dtype, .score = (enum attn_score)score,
+                    .batch = 1, .heads = 1, .key_heads = 1, .target = 1, .source = 1,
+                    .key_dim = much, .value_dim = 1, .scale = 1, .inner = 1,
+                };
+                struct attn_workspace workspace = {0};
+                const struct attn_context context = {&workspace, 1, NULL, NULL};
+                CHECK(attn_attention(&context, &p) == ATTN_NO_MEMORY, "2^-%d of memory, K", shift);
+                p.key_dim = 1;
+                p.value_dim = much;
+                CHECK(attn_attention(&context, &p) == ATTN_NO_MEMORY, "2^-%d of memory, V", shift);
+                attn_workspace_reset(&workspace, 0);
+            }
+        }
+    }
+}
+
 int main(int argc, char** argv) {
     const int problems = argc > 1 ? atoi(argv[1]) : 2000;
+    sizes_beyond_memory();
     long double worst[2][8] = {{0}};
     for (int seed = 1; seed <= problems; seed++) {
         struct problem p;

@@ -167,6 +167,25 @@ static void calls_count_at_the_end(void) {
     attn_layer_destroy(layer);
 }
 
+/* four kernels of an eighth of the address space each, which are as much again when
+ * packed: 2^64 bytes, and a few more, are no few bytes */
+static void sizes_beyond_memory(void) {
+    if (sizeof(size_t) < 8) {
+        return;
+    }
+    const ptrdiff_t much = (ptrdiff_t)((INT64_C(1) << 58) - 1); /* a multiple of 3 */
+    const struct attn_layer_config config = {1, 1, much / 3, (ptrdiff_t)(INT64_C(1) << 40),
+                                             0, 0, 0, ATTN_MODE_DOT, 0};
+    const struct attn_layer_widths widths = {3, 1 << 18, 3, 1, {1 << 18}};
+    const struct attn_random_key key = {{1, 2}};
+    struct attn_layer* layer = NULL;
+    CHECK(attn_layer_create(attn_layer_kind_by_name("multi_head_attention"), ATTN_FLOAT64, &config,
+                            key, &layer) == ATTN_OK,
+          "create");
+    CHECK(attn_layer_build(layer, &widths) == ATTN_BAD_LENGTH, "weights beyond memory were built");
+    attn_layer_destroy(layer);
+}
+
 int main(void) {
     const char* kinds[] = {"multi_head_attention", "group_query_attention", "attention",
                            "additive_attention"};
@@ -180,5 +199,6 @@ int main(void) {
     forged_fields();
     heads_where_there_are_none();
     calls_count_at_the_end();
+    sizes_beyond_memory();
     return checks_end();
 }
