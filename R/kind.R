@@ -57,5 +57,10 @@ array_dtype <- function(self, x) {
   if (is.logical(x)) "bool" else if (is.integer(x)) "int32" else self$dtype
 }
 
-# Keras's name of a class as it names layers: "RepeatVector", "repeat_vector".
-snake_case <- function(name) tolower(gsub("([a-z0-9])([A-Z])", "\\1_\\2", name))
+# Keras's snake case of a class, as it names layers and groups in files: "RepeatVector",
+# "repeat_vector"; "GlobalAveragePooling1D", "global_average_pooling1d".
+snake_case <- function(class_name) {
+  name <- gsub("\\W+", "", class_name)
+  name <- gsub("(.)([A-Z][a-z]+)", "\\1_\\2", name)
+  tolower(gsub("([a-z])([A-Z])", "\\1_\\2", name))
+}

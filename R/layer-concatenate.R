@@ -42,13 +42,13 @@ concatenate_kind <- tensor_kind(
 layer_concatenate <- function(inputs, ..., axis = -1L) {
   owner <- "layer_concatenate()"
   given <- merge_dots(owner, ...)
-  config <- list(axis = check_axis(axis, owner, "axis"))
+  config <- list(axis = check_one_axis(axis, owner, "axis"))
   layer <- new_layer("concatenate", config, given$dots, seed = NULL)
   compose_merge(if (!missing(inputs)) inputs, given$tensors, layer)
 }
 
 # An axis as R counts it, from 1 or from the end as -1 -> as Keras does, from 0.
-check_axis <- function(axis, owner, argument) {
+check_one_axis <- function(axis, owner, argument) {
   if (!is_whole_number(axis) || axis == 0 || abs(axis) > most_dims) {
     abort_argument(owner, argument,
       "an axis: a whole number counted from 1, or from the end as -1", axis

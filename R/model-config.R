@@ -6,10 +6,6 @@
 
 is_model <- function(self) self$calls == "model"
 
-# A node of one operation, such as NotEqual, which is among the layers of a graph without
-# being a layer: it has no weights, and no group in a file.
-is_operation <- function(self) self$calls == "operation"
-
 model_config <- function(self) {
   if (self$kind == "sequential") sequential_config(self) else functional_config(self)
 }

@@ -7,13 +7,6 @@
 # group, also where it is empty, whose attribute `name` is the real name. In safetensors
 # weights have Keras's paths, such as "mha/query/kernel".
 
-# "GlobalAveragePooling1D" -> "global_average_pooling1d"
-snake_case <- function(class_name) {
-  name <- gsub("\\W+", "", class_name)
-  name <- gsub("(.)([A-Z][a-z]+)", "\\1_\\2", name)
-  tolower(gsub("([a-z])([A-Z])", "\\1_\\2", name))
-}
-
 # list(groups = names by path of a group, weights = list of list(keys =, path =, self =,
 # place =, shape =)): `keys` are the places in an HDF5 tree, the first for writing and the
 # rest where other versions of Keras had it; `path` is Keras's; `place` is that among the

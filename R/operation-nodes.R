@@ -115,8 +115,6 @@ as_operand <- function(x, owner) {
   list(shape = shape, dtype = dtype, number = x)
 }
 
-is_value <- function(x) is.list(x) && !is.object(x) && !is.null(x[["slot"]])
-
 operation_result <- function(self, operands) {
   operation <- operations[[self$class_name]]
   list(
