@@ -1,5 +1,6 @@
 /* Plain C for every processor, and what the other sets are tested against. */
 
+#include <float.h>
 #include <math.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -9,6 +10,15 @@
 #include "unroll.h"
 
 #define ISA_NAME "scalar"
+
+/* Where numbers in registers have more digits than in memory (x87, the default for
+ * 32-bit x86), exp would not round to whole numbers, nor a sum of two parts be exact:
+ * every result goes through memory. */
+#if FLT_EVAL_METHOD == 0
+#define as_real(x) (x)
+#else
+#define as_real(x) KERNEL(rounded)(x)
+#endif
 
 /* ---- integers ---- */
 #define words uint64_t
@@ -36,12 +46,12 @@
 #define vec_load(from) (*(from))
 #define vec_store(to, x) (*(to) = (x))
 #define vec_set1(x) ((real)(x))
-#define vec_add(a, b) ((a) + (b))
-#define vec_sub(a, b) ((a) - (b))
-#define vec_mul(a, b) ((a) * (b))
-#define vec_div(a, b) ((a) / (b))
-#define vec_fma(a, b, c) ((a) * (b) + (c))
-#define vec_fms(a, b, c) ((real)((double)(a) * (double)(b) - (double)(c)))
+#define vec_add(a, b) as_real((a) + (b))
+#define vec_sub(a, b) as_real((a) - (b))
+#define vec_mul(a, b) as_real((a) * (b))
+#define vec_div(a, b) as_real((a) / (b))
+#define vec_fma(a, b, c) as_real((a) * (b) + (c))
+#define vec_fms(a, b, c) as_real((real)((double)(a) * (double)(b) - (double)(c)))
 #define vec_max(a, b) KERNEL(larger)(a, b)
 #define vec_min(a, b) KERNEL(smaller)(a, b)
 #define vec_abs(x) fabsf(x)
@@ -51,6 +61,12 @@
 #define vec_any_nan(x) ((x) != (x))
 #define vec_power_of_two(rounded) KERNEL(power_of_two)(rounded)
 
+#if FLT_EVAL_METHOD != 0
+static inline real KERNEL(rounded)(real x) {
+    volatile real y = x;
+    return y;
+}
+#endif
 static inline real KERNEL(larger)(real a, real b) { return a > b ? a : b; }
 static inline real KERNEL(smaller)(real a, real b) { return a < b ? a : b; }
 
@@ -87,11 +103,11 @@ static inline real KERNEL(power_of_two)(real rounded) {
 #define vec_load(from) (*(from))
 #define vec_store(to, x) (*(to) = (x))
 #define vec_set1(x) ((real)(x))
-#define vec_add(a, b) ((a) + (b))
-#define vec_sub(a, b) ((a) - (b))
-#define vec_mul(a, b) ((a) * (b))
-#define vec_div(a, b) ((a) / (b))
-#define vec_fma(a, b, c) ((a) * (b) + (c))
+#define vec_add(a, b) as_real((a) + (b))
+#define vec_sub(a, b) as_real((a) - (b))
+#define vec_mul(a, b) as_real((a) * (b))
+#define vec_div(a, b) as_real((a) / (b))
+#define vec_fma(a, b, c) as_real((a) * (b) + (c))
 #define vec_fms(a, b, c) KERNEL(product_less)(a, b, c)
 #define vec_max(a, b) KERNEL(larger)(a, b)
 #define vec_min(a, b) KERNEL(smaller)(a, b)
@@ -102,6 +118,12 @@ static inline real KERNEL(power_of_two)(real rounded) {
 #define vec_any_nan(x) ((x) != (x))
 #define vec_power_of_two(rounded) KERNEL(power_of_two)(rounded)
 
+#if FLT_EVAL_METHOD != 0
+static inline real KERNEL(rounded)(real x) {
+    volatile real y = x;
+    return y;
+}
+#endif
 static inline real KERNEL(larger)(real a, real b) { return a > b ? a : b; }
 static inline real KERNEL(smaller)(real a, real b) { return a < b ? a : b; }
 
@@ -127,7 +149,7 @@ static inline real KERNEL(upper_half)(real x) {
 static inline real KERNEL(product_less)(real a, real b, real c) {
     const real a_high = KERNEL(upper_half)(a), a_low = a - a_high;
     const real b_high = KERNEL(upper_half)(b), b_low = b - b_high;
-    return a_high * b_high - c + (a_high * b_low + a_low * b_high + a_low * b_low);
+    return as_real(a_high * b_high - c + (a_high * b_low + a_low * b_high + a_low * b_low));
 }
 
 #define vec_from_doubles(from) (*(from))

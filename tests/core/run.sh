@@ -3,7 +3,8 @@
 # problems, once under the address and undefined-behaviour sanitizers over some.
 # Where the processor lacks AVX-512, its kernels run once more, emulated.
 # Where a cross compiler for 64-bit Arm is installed, the NEON kernels are
-# compiled, and run if qemu is there. Ends with "N passed, N failed, N skipped".
+# compiled, and run if qemu is there. On x86-64 the scalar kernels run once in x87's
+# registers. Ends with "N passed, N failed, N skipped".
 set -u
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 src=$here/../../src
@@ -141,6 +142,22 @@ emulated() {
     fi
 }
 
+# The scalar kernels in registers of 80 bits, where 32-bit x86 computes by default.
+x87() {
+    if [ "$(uname -m)" != x86_64 ]; then
+        return
+    fi
+    tests=(elementary scores)
+    mkdir "$work/scalar"
+    cp "$src"/kernels/*.h "$src"/kernels/*_scalar.c "$work/scalar"
+    sed -e '/{"avx/d' "$src/kernels/cpu.c" >"$work/scalar/cpu.c"
+    if compile x87 "$work/scalar" gcc -O1 -mfpmath=387 -Wno-unused-function; then
+        run x87 "" 200
+    else
+        note 0 1 0
+    fi
+}
+
 neon() {
     local runner
     tests=("${portable_tests[@]}")
@@ -163,7 +180,7 @@ neon() {
 }
 
 # what is emulated runs beside what is not: both take minutes on one core
-(emulated; neon) >"$work/emulated.log" 2>&1 &
+(emulated; x87; neon) >"$work/emulated.log" 2>&1 &
 native
 wait
 cat "$work/emulated.log"
