@@ -48,10 +48,11 @@ static int REAL_NAME(any_dead)(const struct REAL_NAME(panel) * panel) {
     return memchr(panel->dead, 1, (size_t)panel->queries) != NULL;
 }
 
+/* rows whose sum is NaN, or 0 as all that they see is -Inf */
 static int REAL_NAME(any_nan)(const struct REAL_NAME(panel) * panel) {
     int any = 0;
     for (ptrdiff_t i = 0; i < panel->queries; i++) {
-        any |= panel->row_sum[i] != panel->row_sum[i];
+        any |= !(panel->row_sum[i] > 0);
     }
     return any;
 }

@@ -150,3 +150,18 @@ test_that("scale and concat_score_weight multiply", {
   set_weights(layer, list(2))
   expect_equal(layer(list(q, v, k)), layer_attention(dtype = "float64")(list(2 * q, v, k)))
 })
+
+test_that("all weights of a row that sees nothing but -Inf are NaN, with and without tiles", {
+  ones <- array(1, c(1, 300, 1))
+  key <- array(c(-Inf, rep(1, 299)), c(1, 300, 1))
+  on.exit(config_enable_flash_attention())
+  for (enable in c(config_enable_flash_attention, config_disable_flash_attention)) {
+    enable()
+    scores <- plain(layer_attention()(
+      list(ones, ones, key),
+      use_causal_mask = TRUE, return_attention_scores = TRUE
+    )[[2]])
+    expect_true(all(is.nan(scores[1, 1, ])))
+    expect_equal(rowSums(scores[1, -1, ]), rep(1, 299), tolerance = 1e-6)
+  }
+})
