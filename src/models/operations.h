@@ -13,12 +13,15 @@
     X(concatenate) \
     X(dense) \
     X(dot) \
+    X(dropout) \
     X(embedding) \
     X(expand_dims) \
     X(flatten) \
+    X(global_pooling) \
     X(identity) \
     X(learned_positions) \
     X(merge) \
+    X(normalization) \
     X(parametric_relu) \
     X(permute) \
     X(reduce) \
