@@ -41,10 +41,7 @@ serialize_member <- function(self) {
     ))
   }
   if (is_operation(self)) {
-    return(list(
-      module = self$module, class_name = self$class_name, config = list(name = self$name),
-      registered_name = self$class_name
-    ))
+    return(serialize_operation(self))
   }
   if (self$kind == "lambda") {
     attn_abort(

@@ -419,7 +419,9 @@ make_call <- function(member, call) {
   arguments <- call$kwargs[!vapply(call$kwargs, is.null, NA)]
   if (member$kind == "operation") {
     entry <- member$entry
-    return(operation_node(entry[["class_name"]], member$name, call$args, as.list(arguments)))
+    return(operation_node(entry[["class_name"]], member$name, call$args, as.list(arguments),
+      config = as.list(entry[["config"]])
+    ))
   }
   positions <- positions_of(member)
   if (length(call$args) > length(positions)) {

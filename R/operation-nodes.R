@@ -22,6 +22,8 @@ refuse_call <- function(self) {
   )
 }
 
+# Operations are among the layers of a graph without being layers: they have no group in a
+# file.
 is_operation <- function(self) identical(self$kind, "operation")
 
 # The symbolic result of an operation. `class_name`, `name`, `args`, `kwargs`, `config`: as

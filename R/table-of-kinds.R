@@ -30,6 +30,7 @@ layer_kinds <- c(attention_kinds, list(
   average = average_kind,
   concatenate = concatenate_kind,
   dense = dense_kind,
+  dot = dot_kind,
   dropout = dropout_kind,
   elu = elu_kind,
   embedding = embedding_kind,
