@@ -4,7 +4,7 @@
 #   layer_function(self)       the function that users hold
 #   make_parts(self, shapes)   its parts, built: a list, Keras's attribute -> `self` of each;
 #                              the names of the attributes are those of the groups in files
-#   sublayers(self)            these once the layer is built, else an empty list
+#   parts(self)                these once the layer is built, else an empty list
 #   members                    methods and properties of its own
 # and the layer has
 #   parts                      what make_parts() made
@@ -20,14 +20,8 @@ composite_kind <- function(class_name, constructor, prefix, fields, required, ou
   hub_kind(kind,
     layer_function = layer_function, make_parts = make_parts, members = members,
     shape_names = shape_names,
-    sublayers = function(self) as.list(self$parts)
+    parts = function(self) as.list(self$parts)
   )
-}
-
-# The layers that a layer is made of: attribute -> `self`.
-sublayers <- function(self) {
-  own <- layer_kinds[[self$kind]]$sublayers
-  if (is.null(own)) list() else own(self)
 }
 
 # ---- building ----

@@ -44,6 +44,8 @@ print.attn_layer <- function(x, ...) {
 
 layer_lines <- function(self) {
   settings <- c(list(dtype = self$dtype), self$config)
+  # the shapes that a layer was built for have a line of their own
+  settings <- settings[setdiff(names(settings), decoder_shape_fields)]
   settings <- settings[!vapply(settings, is.null, NA)]
   is_object <- grepl("(^|_)(initializer|regularizer|constraint)$", names(settings))
   plain <- settings[!is_object]

@@ -68,6 +68,9 @@ add_member <- function(tree, self, keys, path) {
   }
   parts <- layer_parts(self)
   own <- setdiff(seq_along(self$weights), unlist(lapply(parts, function(part) part$places)))
+  if (!is.null(self$parts)) {
+    own <- integer() # all its weights are those of its parts
+  }
   add_weights(tree, self, own, keys, self$name, path)
   for (part in parts) {
     inner <- as.vector(outer(keys, part$attributes, paste, sep = "/"))
