@@ -258,9 +258,7 @@ from_config <- function(config, custom_objects = NULL, ...) {
     }
     model <- model_class_of_config(config)
     if (!is.null(model)) {
-      dict <- list(class_name = model, config = config)
-      check_config_content(dict, owner)
-      return(deserialize_model(dict, owner))
+      return(model_from_dict(list(class_name = model, config = config), owner))
     }
     kind <- kind_of_config(config)
     if (!is.null(kind)) {

@@ -14,10 +14,13 @@ abort_config <- function(owner, problem, received = problem, expected = "a confi
 # Errors of any kind that a config leads to are errors of the config.
 within_config <- function(code, owner, what) {
   fail <- function(error) {
-    if (inherits(error, c("attn_error_config", "attn_error_memory", "attn_error_file"))) {
+    if (inherits(error, c("attn_error_memory", "attn_error_file"))) {
       stop(error)
     }
     message <- sub("[.[:space:]]+$", "", conditionMessage(error))
+    if (startsWith(message, paste0(owner, ": "))) {
+      message <- substring(message, nchar(owner) + 3L)
+    }
     attn_abort(sprintf("%s: %s: %s.", owner, what, message), "attn_error_config",
       owner = owner, argument = "config", expected = "a config of Keras",
       received = message, parent = error
@@ -104,10 +107,31 @@ is_model_class <- function(class_name) class_name %in% c("Functional", "Model", 
 
 # ---- models ----
 
-# The dict of a model, as serialize_model() makes it -> the model.
+# The dict of a model, as serialize_model() makes it -> the model. Errors of R's own would
+# be those of a dict that no check foresaw.
+model_from_dict <- function(dict, owner) {
+  tryCatch(
+    {
+      check_config_content(dict, owner)
+      deserialize_model(dict, owner)
+    },
+    error = function(error) {
+      if (inherits(error, "attn_error")) {
+        stop(error)
+      }
+      abort_config(owner, sprintf(
+        "the config cannot be understood: %s", sub("[.[:space:]]+$", "", conditionMessage(error))
+      ))
+    }
+  )
+}
+
 deserialize_model <- function(dict, owner) {
   config <- dict[["config"]]
   class_name <- dict[["class_name"]]
+  if (!is_named_list(config)) {
+    abort_config(owner, "the config of a model is not a list with names")
+  }
   if (class_name != "Sequential" && is.null(config[["input_layers"]])) {
     abort_config(owner, sprintf(
       "the class %s is a model whose layers are in Python code, not in its config",
@@ -436,7 +460,7 @@ make_call <- function(member, call) {
   do.call(member$layer, c(args, arguments), quote = TRUE)
 }
 
-# ["name", 0, 0], a list of such, or a list of such with names.
+# ["name", 0, 0], a list of such, or a list of such with names, and so on.
 structure_from_config <- function(x, members, field, owner) {
   is_place <- is_plain_list(x) && length(x) == 3L && is_string(x[[1L]])
   if (is_place) {
@@ -449,13 +473,7 @@ structure_from_config <- function(x, members, field, owner) {
   if (!is_plain_list(x) || !length(x) || !all(vapply(x, is_plain_list, NA))) {
     abort_config(owner, sprintf("`%s` of the config does not name tensors", field))
   }
-  lapply(x, function(part) {
-    found <- structure_from_config(part, members, field, owner)
-    if (!is_keras_tensor(found)) {
-      abort_config(owner, sprintf("`%s` of the config is nested, which is not available here", field))
-    }
-    found
-  })
+  lapply(x, structure_from_config, members, field, owner)
 }
 
 # The class of a bare config, or NULL.

@@ -58,7 +58,7 @@ stored_members <- function(self) {
 
 # `keys`: alternatives; `path`: of what it is in.
 add_member <- function(tree, self, keys, path) {
-  if (is_among(tree$seen, self)) {
+  if (is_one_of(tree$seen, self)) {
     return(invisible())
   }
   tree$seen <- c(tree$seen, list(self))
@@ -169,7 +169,7 @@ shape_of_value <- function(x) {
 set_tree_values <- function(tree, values) {
   owners <- list()
   for (weight in tree$weights) {
-    if (!is_among(owners, weight$self)) {
+    if (!is_one_of(owners, weight$self)) {
       owners <- c(owners, list(weight$self))
     }
   }
@@ -288,3 +288,5 @@ check_found_values <- function(tree, found, skip_mismatch, owner, path) {
 }
 
 quote_names <- function(names) vapply(names, quote_name, "", USE.NAMES = FALSE)
+
+is_one_of <- function(selves, self) any(vapply(selves, identical, NA, self))

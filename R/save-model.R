@@ -94,7 +94,7 @@ load_model <- function(model, custom_objects = NULL, compile = TRUE, safe_mode =
     ))
   }
   size <- sum(vapply(file$weights, length, 1))
-  loaded <- with_blank_weights(size, owner, path, model_from_dict(file$config, owner, path))
+  loaded <- with_blank_weights(size, owner, path, model_from_file(file$config, owner, path))
   self <- layer_self(loaded)
   tree <- weight_tree(self)
   values <- check_found_values(tree, match_values(tree, file, self), FALSE, owner, path)
@@ -239,7 +239,7 @@ load_model_config <- function(filepath, custom_objects = NULL, ...) {
     }
     read_bytes(path, owner)
   }
-  model_from_dict(parse_json_bytes(bytes, owner, path, "this file"), owner, path)
+  model_from_file(parse_json_bytes(bytes, owner, path, "this file"), owner, path)
 }
 
 # ---- arguments ----
@@ -428,17 +428,17 @@ match_values <- function(tree, file, self) {
   )
 }
 
-model_from_dict <- function(dict, owner, path) {
+model_from_file <- function(dict, owner, path) {
   if (!is_plain_list(dict) || !is_string(dict[["class_name"]]) || !is_plain_list(dict[["config"]])) {
     abort_file(owner, path, "its config is not that of a model", expected = "a model")
   }
   shown <- if (is.raw(path)) "the raw vector" else encodeString(enc2utf8(path), quote = "\"")
   place <- sprintf("%s: %s", sub(":$", "", owner), shown)
-  check_config_content(dict, place)
   if (!is_model_class(dict[["class_name"]])) {
+    check_config_content(dict, place)
     abort_config(place, sprintf("the class %s is not a model", quote_name(dict[["class_name"]])))
   }
-  deserialize_model(dict, place)
+  model_from_dict(dict, place)
 }
 
 # ---- weights of a model that is being loaded ----

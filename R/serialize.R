@@ -101,8 +101,7 @@ deserialize_dict <- function(dict, owner) {
     )
   }
   if (is_model_class(class_name)) {
-    check_config_content(dict, owner)
-    return(deserialize_model(dict, owner))
+    return(model_from_dict(dict, owner))
   }
   kind <- layer_kind_of_class(class_name)
   if (!is.null(kind)) {

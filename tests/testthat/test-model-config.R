@@ -1,0 +1,316 @@
+config_json <- function(model) jsonlite::parse_json(save_model_config(model))
+
+small_model <- function(name = NULL, units = 2) {
+  input <- keras_input(4, name = "x")
+  keras_model(input, layer_dense(input, units, name = "d"), name = name)
+}
+
+member <- function(config, name) {
+  names <- vapply(config$layers, function(layer) layer$name, "")
+  config$layers[[which(names == name)]]
+}
+
+dict_of <- function(model) jsonlite::parse_json(save_model_config(model))
+
+history <- function(tensor) tensor$config$keras_history
+
+# A model's dict with one of its layers changed.
+with_layer <- function(dict, name, change) {
+  at <- which(vapply(dict$config$layers, function(layer) layer$name, "") == name)
+  dict$config$layers[[at]] <- change(dict$config$layers[[at]])
+  dict
+}
+
+test_that("the config of a model is Keras's", {
+  config <- get_config(small_model("m"))
+  expect_identical(names(config), c("name", "trainable", "layers", "input_layers", "output_layers"))
+  expect_identical(config$input_layers, list("x", 0L, 0L))
+  expect_identical(config$output_layers, list("d", 0L, 0L))
+  expect_identical(config$layers[[1]], list(
+    module = "keras.layers", class_name = "InputLayer",
+    config = list(
+      batch_shape = list(NULL, 4L), dtype = "float32", sparse = FALSE, ragged = FALSE,
+      name = "x", optional = FALSE
+    ),
+    registered_name = NULL, name = "x", inbound_nodes = list()
+  ))
+  dense <- config$layers[[2]]
+  expect_identical(
+    names(dense),
+    c("module", "class_name", "config", "registered_name", "build_config", "name", "inbound_nodes")
+  )
+  expect_identical(dense$build_config, list(input_shape = list(NULL, 4L)))
+  expect_identical(dense$inbound_nodes[[1]]$args[[1]], list(
+    class_name = "__keras_tensor__",
+    config = list(shape = list(NULL, 4L), dtype = "float32", keras_history = list("x", 0L, 0L))
+  ))
+  dict <- serialize_keras_object(small_model("m"))
+  expect_identical(dict$module, "keras.src.models.functional")
+  expect_identical(dict$registered_name, "Functional")
+  expect_identical(dict["build_config"], list(build_config = list(input_shape = NULL)))
+  expect_match(write_json(dict), "\"compile_config\": {}", fixed = TRUE)
+})
+
+test_that("from_config() makes a model from its config, bare, with its class, or as JSON", {
+  model <- small_model("m")
+  for (config in list(
+    get_config(model), serialize_keras_object(model), save_model_config(model),
+    write_json(get_config(model))
+  )) {
+    other <- from_config(config)
+    expect_identical(get_config(other), get_config(model))
+    set_tree_values(weight_tree(layer_self(other)), tree_values(weight_tree(layer_self(model))))
+    x <- random_array(3, 4)
+    expect_identical(other(x), model(x))
+  }
+  expect_identical(get_config(deserialize_keras_object(serialize_keras_object(model))),
+    get_config(model)
+  )
+})
+
+test_that("layers that are shared are made once, their calls numbered as they were made", {
+  a <- keras_input(4, name = "a")
+  b <- keras_input(4, name = "b")
+  shared <- layer_dense(units = 4, name = "shared")
+  first <- shared(a)
+  second <- shared(b)
+  third <- shared(second)
+  outside <- shared(keras_input(4)) # not of the model
+  last <- shared(third)
+  model <- keras_model(list(a, b), list(first, last), name = "m")
+  config <- get_config(model)
+  expect_identical(length(config$layers), 3L)
+  nodes <- member(config, "shared")$inbound_nodes
+  expect_identical(lapply(nodes, function(node) history(node$args[[1]])), list(
+    list("a", 0L, 0L), list("b", 0L, 0L), list("shared", 1L, 0L), list("shared", 2L, 0L)
+  ))
+  expect_identical(config$output_layers, list(list("shared", 0L, 0L), list("shared", 3L, 0L)))
+  other <- from_config(save_model_config(model))
+  expect_identical(get_config(other), config)
+  set_tree_values(weight_tree(layer_self(other)), tree_values(weight_tree(layer_self(model))))
+  x <- list(random_array(2, 4), random_array(2, 4))
+  expect_identical(other(x), model(x))
+})
+
+test_that("models within models have their own layers", {
+  inner <- small_model("inner", units = 4)
+  x <- keras_input(4, name = "top")
+  twice <- inner(inner(x))
+  model <- keras_model(x, list(twice, layer_dense(twice, 3, name = "end")), name = "outer")
+  config <- get_config(model)
+  part <- member(config, "inner")
+  expect_identical(part$class_name, "Functional")
+  expect_identical(part$config, get_config(inner))
+  expect_identical(history(part$inbound_nodes[[2]]$args[[1]]), list("inner", 0L, 0L))
+  # as an output Keras counts a functional model's calls from 1
+  expect_identical(config$output_layers[[1]], list("inner", 2L, 0L))
+  expect_identical(history(member(config, "end")$inbound_nodes[[1]]$args[[1]]),
+    list("inner", 1L, 0L)
+  )
+  other <- from_config(save_model_config(model))
+  expect_identical(get_config(other), config)
+  set_tree_values(weight_tree(layer_self(other)), tree_values(weight_tree(layer_self(model))))
+  values <- random_array(2, 4)
+  expect_identical(other(values), model(values))
+})
+
+test_that("arguments of calls are kept: masks, flags, tensors and arrays", {
+  x <- keras_input(c(3, 4), name = "x")
+  mask <- keras_input(c(3, 3), dtype = "bool", name = "pairs")
+  mha <- layer_multi_head_attention(num_heads = 2, key_dim = 2, name = "mha")
+  y <- mha(x, x, attention_mask = mask, use_causal_mask = TRUE, return_attention_scores = TRUE)
+  att <- layer_attention(name = "att")
+  z <- att(list(y[[1]], x), use_causal_mask = TRUE)
+  model <- keras_model(list(x, mask), list(z, y[[2]]), name = "m")
+  config <- get_config(model)
+  kwargs <- member(config, "mha")$inbound_nodes[[1]]$kwargs
+  expect_identical(history(kwargs$attention_mask), list("pairs", 0L, 0L))
+  expect_true(kwargs$use_causal_mask)
+  expect_true(kwargs$return_attention_scores)
+  expect_identical(member(config, "att")$inbound_nodes[[1]]$kwargs, list(use_causal_mask = TRUE))
+  expect_length(member(config, "att")$inbound_nodes[[1]]$args, 1L)
+  expect_identical(config$output_layers[[2]], list("mha", 0L, 1L))
+  other <- from_config(save_model_config(model))
+  expect_identical(get_config(other), config)
+  set_tree_values(weight_tree(layer_self(other)), tree_values(weight_tree(layer_self(model))))
+  given <- list(random_array(2, 3, 4), array(c(TRUE, TRUE, FALSE), c(2, 3, 3)))
+  expect_identical(other(given), model(given))
+})
+
+test_that("arguments by name, in another order of layers, or of older versions are read", {
+  model <- small_model("m")
+  dict <- dict_of(model)
+  by_name <- with_layer(dict, "d", function(layer) {
+    layer$inbound_nodes[[1]]$kwargs <- list(inputs = layer$inbound_nodes[[1]]$args[[1]])
+    layer$inbound_nodes[[1]]$args <- list()
+    layer
+  })
+  expect_identical(get_config(from_config(by_name)), get_config(model))
+  reversed <- dict
+  reversed$config$layers <- rev(reversed$config$layers)
+  expect_identical(get_config(from_config(reversed)), get_config(model))
+  # Keras 3.0 wrote lists of one tensor, and fewer fields
+  older <- with_layer(dict, "d", function(layer) {
+    layer$config$quantization_config <- NULL
+    layer$config$dtype <- "float32"
+    layer
+  })
+  older <- with_layer(older, "x", function(layer) {
+    layer$config[c("ragged", "optional")] <- NULL
+    layer
+  })
+  older$config$input_layers <- list(list("x", 0L, 0L))
+  read <- from_config(older)
+  expect_identical(get_config(read)$layers, get_config(model)$layers)
+  expect_identical(get_config(read)$input_layers, list(list("x", 0L, 0L)))
+  # calls as Keras 2 wrote them
+  oldest <- with_layer(dict, "d", function(layer) {
+    layer$inbound_nodes <- list(list(list("x", 0L, 0L, structure(list(), names = character()))))
+    layer
+  })
+  expect_identical(get_config(from_config(oldest)), get_config(model))
+})
+
+test_that("classes that are code, unknown or somebody's own are refused by name", {
+  dict <- dict_of(small_model("m"))
+  refused <- function(regexp, ...) {
+    changed <- with_layer(dict, "d", function(layer) utils::modifyList(layer, list(...)))
+    expect_attn_error(from_config(changed), "config", regexp)
+  }
+  refused("\"Lambda\".*code", class_name = "Lambda")
+  refused("\"TFOpLambda\".*code", class_name = "TFOpLambda")
+  refused("\"TorchModuleWrapper\"", class_name = "TorchModuleWrapper")
+  refused("\"Dense3000\".*not known", class_name = "Dense3000")
+  refused("\"Dense\" of the module \"os\"", module = "os")
+  refused("\"Dense\" of the module \"keras2evil", module = "keras2evil.layers")
+  refused("\"Dense\".*somebody's own", registered_name = "mine>Dense")
+  refused("\"system\"", class_name = "system", module = "keras.layers")
+  # anywhere in it
+  within <- function(field, value) {
+    changed <- with_layer(dict, "d", function(layer) {
+      layer$config[[field]] <- value
+      layer
+    })
+    expect_attn_error(from_config(changed), "config", "code|not known|not Keras")
+  }
+  within("activation", list(
+    module = "builtins", class_name = "function", config = "eval", registered_name = "function"
+  ))
+  within("activation", list(class_name = "__lambda__", config = list(value = "code")))
+  within("kernel_initializer", list(
+    module = "os", class_name = "Zeros", config = list(), registered_name = NULL
+  ))
+  within("kernel_regularizer", list(class_name = "Popen", config = list()))
+  node <- with_layer(dict, "d", function(layer) {
+    layer$inbound_nodes[[1]]$kwargs$training <- list(class_name = "__lambda__", config = list())
+    layer
+  })
+  expect_attn_error(from_config(node), "config", "__lambda__")
+  # how a model was trained does not matter
+  dict$compile_config <- list(loss = list(
+    module = "builtins", class_name = "function", config = "my_loss", registered_name = "function"
+  ))
+  expect_s3_class(from_config(dict), "attn_model")
+})
+
+test_that("graphs that are none are refused", {
+  dict <- dict_of(small_model("m"))
+  refused <- function(changed, regexp) expect_attn_error(from_config(changed), "config", regexp)
+  point_to <- function(...) {
+    with_layer(dict, "d", function(layer) {
+      layer$inbound_nodes[[1]]$args[[1]]$config$keras_history <- list(...)
+      layer
+    })
+  }
+  refused(point_to("d", 0L, 0L), "\"d\" is called with a tensor that is never made")
+  refused(point_to("d", 1L, 0L), "call of the layer \"d\" that there is not")
+  refused(point_to("nobody", 0L, 0L), "\"nobody\", which is not there")
+  refused(point_to("x", 0L, 1L), "result of the layer \"x\" that there is not")
+  refused(point_to("x", -1L, 0L), "that there is not")
+  refused(point_to("x", 0.5, 0L), "where it comes from")
+  refused(point_to("x", 0L), "where it comes from")
+  a <- keras_input(4, name = "a")
+  ring <- keras_model(a, layer_dense(layer_dense(a, 4, name = "one"), 4, name = "two"))
+  ring <- with_layer(dict_of(ring), "one", function(layer) {
+    layer$inbound_nodes[[1]]$args[[1]]$config$keras_history <- list("two", 0L, 0L)
+    layer
+  })
+  refused(ring, "never made, or that depends on the call")
+  twice <- dict
+  twice$config$layers <- c(twice$config$layers, twice$config$layers[2])
+  refused(twice, "two layers have the name \"d\"")
+  changed <- dict
+  changed$config$output_layers <- list("d", 5L, 0L)
+  refused(changed, "that there is not")
+  changed$config$output_layers <- list()
+  refused(changed, "output_layers")
+  changed <- dict
+  changed$config$input_layers <- NULL
+  refused(changed, "Python code")
+  changed <- dict
+  changed$config$surprise <- 1L
+  refused(changed, "\"surprise\"")
+  refused(with_layer(dict, "d", function(layer) {
+    layer$config$units <- -1L
+    layer
+  }), "layer \"d\".*units")
+  refused(with_layer(dict, "d", function(layer) {
+    layer$config$surprise <- 1L
+    layer
+  }), "layer \"d\".*surprise")
+  refused(with_layer(dict, "d", function(layer) {
+    layer$inbound_nodes[[1]]$kwargs$surprise <- 1L
+    layer
+  }), "call of the layer \"d\".*surprise")
+  refused(with_layer(dict, "d", function(layer) {
+    layer$inbound_nodes <- 3L
+    layer
+  }), "calls of the layer \"d\"")
+  refused(with_layer(dict, "d", function(layer) {
+    layer$inbound_nodes[[1]]$args <- c(layer$inbound_nodes[[1]]$args, 1L, 2L)
+    layer
+  }), "more arguments")
+  deep <- list()
+  for (i in 1:200) deep <- list(deep)
+  refused(with_layer(dict, "d", function(layer) {
+    layer$config$units <- deep
+    layer
+  }), "deeper than 100 levels")
+})
+
+test_that("anything in the place of anything in a config is an error with a class, or right", {
+  set.seed(1)
+  dict <- dict_of(small_model("m"))
+  odd <- list(
+    NULL, list(), structure(list(), names = character()), -1L, 1e300, NaN, TRUE, "", "x",
+    list(1L, 2L), list(a = 1L), list(class_name = "Dense", config = list()), .Machine$integer.max
+  )
+  places <- list()
+  find <- function(x, at) {
+    for (i in seq_along(x)) {
+      places[[length(places) + 1L]] <<- c(at, i)
+      if (is.list(x[[i]])) find(x[[i]], c(at, i))
+    }
+  }
+  find(dict, integer())
+  put <- function(x, at, value) {
+    if (length(at) == 1L) {
+      x[at] <- list(value)
+    } else {
+      x[[at[1L]]] <- put(x[[at[1L]]], at[-1L], value)
+    }
+    x
+  }
+  if (on_cran()) places <- sample(places, 20L)
+  outcomes <- vapply(places, function(at) {
+    value <- odd[[sample(length(odd), 1L)]]
+    tryCatch(
+      {
+        made <- from_config(put(dict, at, value))
+        if (is.null(made) || is_layer(made)) "made" else "odd"
+      },
+      attn_error = function(error) "refused"
+    )
+  }, "")
+  expect_setequal(outcomes, c("made", "refused"))
+})
