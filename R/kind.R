@@ -57,7 +57,7 @@ array_dtype <- function(self, x) {
   if (is.logical(x)) "bool" else if (is.integer(x)) "int32" else self$dtype
 }
 
-# Keras's snake case of a class, as it names layers and groups in files: "RepeatVector",
+# Keras's name of a class as it names layers and groups of files: "RepeatVector",
 # "repeat_vector"; "GlobalAveragePooling1D", "global_average_pooling1d".
 snake_case <- function(class_name) {
   name <- gsub("\\W+", "", class_name)

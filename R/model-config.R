@@ -40,9 +40,6 @@ serialize_member <- function(self) {
       registered_name = NULL
     ))
   }
-  if (is_operation(self)) {
-    return(serialize_operation(self))
-  }
   if (self$kind == "lambda") {
     attn_abort(
       sprintf(
@@ -71,7 +68,7 @@ input_layer_config <- function(self) {
 has_build_config <- function(self) {
   kind <- layer_kinds[[self$kind]]
   self$built && (self$calls %in% c("heads", "scores") || !is.null(kind$weights) ||
-    isTRUE(kind$many) || !is.null(kind$parts))
+    isTRUE(kind$many) || !is.null(kind$sublayers))
 }
 
 # ---- functional models ----
@@ -167,7 +164,7 @@ node_config <- function(node, member, place) {
 # What the call was in Keras's words.
 call_of_node <- function(node, member) {
   if (is_operation(member)) {
-    return(list(args = node$inputs, kwargs = node$arguments))
+    return(list(args = unname(node$inputs), kwargs = node$arguments))
   }
   inputs <- node$inputs[!vapply(node$inputs, is.null, NA)]
   is_list <- member$calls == "scores" || isTRUE(layer_kinds[[member$kind]]$many) ||

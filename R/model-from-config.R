@@ -424,9 +424,10 @@ has_shape <- function(rows, shape) {
 # Names of the positional arguments, in Keras's order.
 positions_of <- function(member) {
   kind <- layer_kinds[[member$kind]]
+  own <- setdiff(names(formals(member$layer)), "...")
   flags <- c("return_attention_scores", "training", "use_causal_mask")
-  if (!is.null(kind$positions)) {
-    kind$positions
+  if (!is.null(kind$layer_function)) {
+    own
   } else {
     switch(kind$calls,
       heads = c("query", "value", "key", "query_mask", "value_mask", "key_mask",
@@ -444,7 +445,7 @@ make_call <- function(member, call) {
   if (member$kind == "operation") {
     entry <- member$entry
     return(operation_node(entry[["class_name"]], member$name, call$args, as.list(arguments),
-      config = as.list(entry[["config"]])
+      config = as.list(entry[["config"]]), owner = "it"
     ))
   }
   positions <- positions_of(member)

@@ -67,9 +67,9 @@ add_member <- function(tree, self, keys, path) {
     return(add_model(tree, self, keys, path))
   }
   parts <- layer_parts(self)
-  own <- setdiff(seq_along(self$weights), unlist(lapply(parts, function(part) part$places)))
-  if (!is.null(self$parts)) {
-    own <- integer() # all its weights are those of its parts
+  is_whole <- length(parts) && !self$heads # its weights are those of its parts
+  own <- if (!is_whole) {
+    setdiff(seq_along(self$weights), unlist(lapply(parts, function(part) part$places)))
   }
   add_weights(tree, self, own, keys, self$name, path)
   for (part in parts) {
