@@ -3,7 +3,7 @@
 dropout_kind <- tensor_kind(
   class_name = "Dropout", constructor = "layer_dropout", prefix = "dropout",
   fields = c("rate", "seed", "noise_shape"), required = "rate", random = TRUE,
-  to_config = function(config) {
+  write_config = function(self, config) {
     if (!is.null(config$noise_shape)) {
       config$noise_shape <- shape_to_config(config$noise_shape)
     }

@@ -12,7 +12,7 @@ layer_normalization_kind <- tensor_kind(
     "gamma_initializer", "beta_regularizer", "gamma_regularizer", "beta_constraint",
     "gamma_constraint"
   ),
-  from_config = axis_from_config("axis"),
+  read_config = axis_from_config("axis"),
   output_shape = function(self, shapes) normalized_shape(self, shapes[[1L]]),
   weights = function(self, shapes) {
     axes <- axes_of_rank(self, self$config$axis, shapes[[1L]])
@@ -33,7 +33,7 @@ layer_normalization_kind <- tensor_kind(
 rms_normalization_kind <- tensor_kind(
   class_name = "RMSNormalization", constructor = "layer_rms_normalization",
   prefix = "rms_normalization", fields = c("axis", "epsilon"),
-  from_config = axis_from_config("axis"),
+  read_config = axis_from_config("axis"),
   output_shape = function(self, shapes) normalized_shape(self, shapes[[1L]]),
   weights = function(self, shapes) {
     axes <- axes_of_rank(self, sort(unlist(self$config$axis)), shapes[[1L]])
