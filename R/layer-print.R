@@ -43,7 +43,7 @@ print.attn_layer <- function(x, ...) {
 }
 
 layer_lines <- function(self) {
-  settings <- c(list(dtype = self$dtype), self$config)
+  settings <- c(list(dtype = self$dtype), self$config[names(self$config) != "dtype"])
   # the shapes that a layer was built for have a line of their own
   settings <- settings[setdiff(names(settings), decoder_shape_fields)]
   settings <- settings[!vapply(settings, is.null, NA)]

@@ -151,7 +151,8 @@ layer_members <- function(self) {
     scores = scores_properties[c("scale", if (self$kind == "attention") "concat_score_weight")],
     tensors = c(
       layer_kinds[[self$kind]]$members, tensors_properties(self), tensors_methods
-    )
+    ),
+    model = c(model_properties, model_methods)
   )
   all <- c(own, layer_properties, layer_methods)
   all[!duplicated(names(all))]
@@ -189,7 +190,7 @@ layer_member_names <- function(self) {
 `$<-.attn_layer` <- function(x, name, value) {
   self <- layer_self(x)
   if (name == "trainable") {
-    self$trainable <- check_flag(value, self$label, "trainable")
+    set_trainable(self, check_flag(value, self$label, "trainable"))
     return(x)
   }
   attn_abort(

@@ -92,6 +92,9 @@ additive_specs <- function(self, widths) {
 
 # `layer$build()`: shapes come as two or three arguments, or as one list of them.
 build_layer <- function(self, query_shape, value_shape = NULL, key_shape = NULL) {
+  if (self$calls == "model") {
+    return(build_model(self, query_shape))
+  }
   if (self$calls == "tensors") {
     build_tensors(self, as_tensor_shapes(self, query_shape))
     return(invisible(layer_object(self)))
@@ -262,6 +265,9 @@ layer_weights <- function(self) {
 }
 
 set_layer_weights <- function(self, weights) {
+  if (self$calls == "model") {
+    return(set_model_weights(self, weights))
+  }
   values <- check_new_weights(self, weights)
   if (!is.null(self$parts)) {
     set_parts_weights(self, values)

@@ -7,7 +7,8 @@
 #
 # Fields of `self`:
 #   kind, class_name, serialized_name, constructor   what it is (layer_kinds, in table-of-kinds.R)
-#   calls                                 how it is called: "heads", "scores" or "tensors"
+#   calls                                 how it is called: "heads", "scores", "tensors" or
+#                                         "model"
 #   heads                                 whether that is "heads"
 #   name, dtype, trainable, label         `label` begins the layer's messages
 #   config                                constructor arguments, in Keras's order
@@ -55,6 +56,7 @@ new_layer <- function(kind, config, dots, seed, flash_attention = NULL,
                       activity_regularizer = NULL) {
   traits <- layer_kinds[[kind]]
   owner <- paste0(traits$constructor, "()")
+  force_piped(parent.frame())
   dtype <- as_dtype(dots[["dtype"]], owner)
   trainable <- dots[["trainable"]]
   trainable <- if (is.null(trainable)) TRUE else check_flag(trainable, owner, "trainable")
@@ -77,6 +79,17 @@ new_layer <- function(kind, config, dots, seed, flash_attention = NULL,
   self$key <- draw_key(seed)
   self$built <- FALSE
   layer_object(self)
+}
+
+# What a constructor is piped into comes before the layer itself, so that layers get their
+# names and random numbers in the order in which they are written.
+force_piped <- function(frame) {
+  for (argument in c("object", "inputs")) {
+    if (exists(argument, envir = frame, inherits = FALSE) &&
+      !eval(call("missing", as.name(argument)), frame)) {
+      get(argument, envir = frame, inherits = FALSE)
+    }
+  }
 }
 
 check_layer_name <- function(name, owner) {
@@ -133,11 +146,13 @@ compose_layer <- function(object, layer) {
   UseMethod("compose_layer")
 }
 
+is_attention <- function(self) self$calls %in% c("heads", "scores")
+
 # One array: self-attention.
 #' @export
 compose_layer.default <- function(object, layer) {
   self <- layer_self(layer)
-  if (self$calls == "tensors") {
+  if (!is_attention(self)) {
     return(layer(object))
   }
   if (!is_plain_array(object)) {
@@ -148,7 +163,7 @@ compose_layer.default <- function(object, layer) {
 
 #' @export
 compose_layer.keras_tensor <- function(object, layer) {
-  if (layer_self(layer)$calls == "tensors") {
+  if (!is_attention(layer_self(layer))) {
     return(layer(object))
   }
   if (layer_self(layer)$heads) layer(object, object) else layer(list(object, object))
@@ -158,7 +173,7 @@ compose_layer.keras_tensor <- function(object, layer) {
 #' @export
 compose_layer.list <- function(object, layer) {
   self <- layer_self(layer)
-  if (self$calls == "tensors") {
+  if (!is_attention(self)) {
     return(layer(object))
   }
   roles <- c("query", "value", "key")

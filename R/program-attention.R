@@ -21,7 +21,7 @@ trace_heads <- function(tracer, self, inputs, arguments) {
     return(trace_attention_in_r(tracer, self, inputs, arguments, result_shapes))
   }
   window <- self$config$sliding_window
-  settings <- c(TRUE, causal, if (is.null(window)) 0 else window)
+  settings <- c(TRUE, causal, if (is.null(window)) 0 else window, flash_setting(self))
   key <- if (length(inputs) > 2L) inputs[3L] else list(NULL)
   trace_step(tracer, self, "attend", c(inputs[1:2], key, unname(masks)), result_shapes,
     settings = settings, training = arguments[["training"]]
@@ -44,36 +44,49 @@ trace_scores <- function(tracer, self, inputs, arguments) {
   key <- if (length(inputs) > 2L) inputs[3L] else list(NULL)
   masks <- list(mask$query, mask$value, NULL, NULL)
   trace_step(tracer, self, "attend", c(inputs[1:2], key, masks), result_shapes,
-    settings = c(FALSE, causal, 0), training = arguments[["training"]]
+    settings = c(FALSE, causal, 0, 0), training = arguments[["training"]]
   )
+}
+
+# Whose setting decides how attention is computed: the session's, or the layer's own.
+flash_setting <- function(self) {
+  flash <- self$flash_attention
+  if (is.null(flash)) 0 else if (flash) 1 else 2
 }
 
 # Values among the arguments travel as inputs, behind those of the layer.
 trace_attention_in_r <- function(tracer, self, inputs, arguments, shapes) {
-  layer <- layer_object(self)
   inputs <- inputs[!vapply(inputs, is.null, NA)]
   is_list <- vapply(arguments, is_mask_pair, NA)
   is_one <- vapply(arguments, is_value, NA)
-  plain <- arguments[!is_list & !is_one]
-  pair <- arguments[["mask"]]
-  masks <- c(arguments[is_one], if (any(is_list)) Filter(is_value, pair))
-  count <- length(inputs)
-  heads <- self$heads
-  run <- function(arrays, training) {
-    given <- arrays[seq_len(count)]
-    arrays <- arrays[-seq_len(count)]
-    names(arrays) <- names(masks)
-    more <- if (heads) arrays else if (length(arrays)) {
-      list(mask = list(query = arrays[["query"]], value = arrays[["value"]]))
-    }
-    plain["training"] <- list(training)
-    results <- do.call(layer, c(if (heads) given else list(given), plain, more), quote = TRUE)
-    if (is.list(results)) lapply(results, unclass) else list(results)
-  }
+  masks <- c(arguments[is_one], if (any(is_list)) Filter(is_value, arguments[["mask"]]))
+  run <- attention_in_r(
+    layer_object(self), length(inputs), names(masks), arguments[!is_list & !is_one]
+  )
   trace_r_step(tracer, self, run, c(inputs, unname(masks)), shapes,
     dtypes = rep(self$dtype, length(shapes)), training = arguments[["training"]]
   )
 }
+
+# The layer's call as a step: the first `count` arrays are its inputs, the others its
+# masks; `arguments` are the plain ones.
+attention_in_r <- function(layer, count, mask_names, arguments) {
+  heads <- layer_self(layer)$heads
+  function(arrays, training) {
+    given <- arrays[seq_len(count)]
+    masks <- arrays[-seq_len(count)]
+    names(masks) <- mask_names
+    if (!heads && length(masks)) {
+      masks <- list(mask = list(query = masks[["query"]], value = masks[["value"]]))
+    }
+    arguments["training"] <- list(training)
+    inputs <- if (heads) given else list(given)
+    results <- do.call(layer, c(inputs, arguments, masks), quote = TRUE)
+    if (is.list(results)) list(results[[1L]], plain_scores(results[[2L]])) else list(results)
+  }
+}
+
+plain_scores <- function(x) array(as.double(x), dim(x))
 
 is_value <- function(x) is.list(x) && !is.object(x) && !is.null(x[["slot"]])
 

@@ -6,8 +6,9 @@
 # What the core has no step for (lambda layers, attention over several axes) is a step of
 # R, between two programs of the core, with arrays for tensors.
 #
-# Programs hold layers by their place among `layers`, not their handles: a handle that is
-# saved twice would be two layers when it is read again.
+# Programs are made again where they are needed and are never saved: they are kept in a
+# cache that R writes without its content (src/glue/cache.c). They hold layers by their
+# place among `layers`.
 
 new_tracer <- function() {
   tracer <- new.env(parent = emptyenv())
@@ -50,11 +51,15 @@ trace_step <- function(tracer, self, operation, inputs, shapes, settings = numer
   unname(outputs)
 }
 
-# Adds a step of R: run(arrays, training) gives a list of arrays.
+# Adds a step of R: run(arrays, training) gives a list of arrays. It lives as long as the
+# program, so it should be made where nothing else is in reach.
 trace_r_step <- function(tracer, self, run, inputs, shapes, dtypes, training = NULL) {
   outputs <- Map(function(shape, dtype) new_value(tracer, shape, dtype), shapes, dtypes)
+  if (!is.null(self$handle)) {
+    layer_place(tracer, self)
+  }
   step <- list(
-    kind = "R", run = run,
+    kind = "R", run = run, self = self,
     inputs = vapply(inputs, function(value) value$slot, 1L),
     outputs = vapply(outputs, function(value) value$slot, 1L),
     training = if (is.null(training)) NA else training, label = self$label
@@ -74,12 +79,22 @@ trace_layer <- function(tracer, self, inputs, arguments = list()) {
 
 # ---- from a trace to a program ----
 
-# `inputs`, `outputs`: values. The core's steps that follow each other are one segment.
+# `inputs`, `outputs`: values. `native` is the program for the core; or NULL where there
+# are steps of R, and then the core's steps that follow each other are one of `segments`.
 finish_program <- function(tracer, inputs, outputs) {
   steps <- tracer$steps
   input_slots <- vapply(inputs, function(value) value$slot, 1L)
   output_slots <- vapply(outputs, function(value) value$slot, 1L)
   is_r <- vapply(steps, function(step) step$kind == "R", NA)
+  native <- if (!any(is_r)) native_program(tracer, steps, input_slots, output_slots)
+  list(
+    slots = length(tracer$dtypes), layers = tracer$layers,
+    inputs = input_slots, outputs = output_slots, native = native,
+    segments = if (is.null(native)) program_segments(tracer, steps, is_r, output_slots)
+  )
+}
+
+program_segments <- function(tracer, steps, is_r, output_slots) {
   runs <- rle(is_r)
   last <- cumsum(runs$lengths)
   first <- last - runs$lengths + 1L
@@ -94,11 +109,7 @@ finish_program <- function(tracer, inputs, outputs) {
       list(core_segment(tracer, members, needed))
     })
   }
-  list(
-    slots = length(tracer$dtypes), segments = segments, layers = tracer$layers,
-    inputs = input_slots, types = value_type(vapply(inputs, function(value) value$dtype, "")),
-    outputs = output_slots
-  )
+  segments
 }
 
 # `needed`: slots that are wanted after these steps.
@@ -107,35 +118,34 @@ core_segment <- function(tracer, steps, needed) {
   used <- unlist(lapply(steps, function(step) step$inputs))
   inputs <- setdiff(unique(used[used >= 0L]), made)
   outputs <- intersect(unique(needed), made)
+  list(kind = "core", program = native_program(tracer, steps, inputs, outputs))
+}
+
+# What src/glue/program.c reads. `outputs` may be inputs, and may come twice.
+native_program <- function(tracer, steps, inputs, outputs) {
   release <- released_slots(steps, outputs)
   native <- Map(function(step, release) {
     list(
       step$operation, step$dtype, step$layer, step$inputs, step$outputs, step$settings,
-      step$text, release, step$training
+      step$text, release, step$training, step$label
     )
   }, steps, release)
   list(
-    kind = "core",
-    program = list(
-      slots = length(tracer$dtypes), steps = unname(native), inputs = inputs,
-      types = value_type(tracer$dtypes[inputs + 1L]), outputs = outputs
-    ),
-    labels = vapply(steps, function(step) step$label, "")
+    slots = length(tracer$dtypes), steps = unname(native), inputs = as.integer(inputs),
+    types = value_type(tracer$dtypes[inputs + 1L]), outputs = as.integer(outputs)
   )
 }
 
-# For each step the slots that nobody needs after it.
+# For each step the slots that nobody needs after it, its own results among them.
 released_slots <- function(steps, kept) {
-  last_use <- list()
+  last_use <- integer()
   for (i in seq_along(steps)) {
-    for (slot in steps[[i]]$inputs) {
-      last_use[[as.character(slot)]] <- i
-    }
+    slots <- c(steps[[i]]$inputs, steps[[i]]$outputs)
+    last_use[as.character(slots[slots >= 0L])] <- i
   }
   slots <- as.integer(names(last_use))
-  last_use <- unlist(last_use, use.names = FALSE)
   lapply(seq_along(steps), function(i) {
-    setdiff(slots[last_use == i], c(kept, -1L))
+    setdiff(slots[last_use == i], kept)
   })
 }
 
@@ -150,34 +160,43 @@ value_type <- function(dtype) {
 
 # ---- running ----
 
-# Arrays in, arrays out, both in the order of the program's inputs and outputs. `batch`:
-# NULL, or the first and the number of those entries of the batch that are meant.
-run_program <- function(program, arrays, training = FALSE, batch = NULL) {
-  handles <- lapply(program$layers, function(self) self$handle)
-  reference <- !config_is_flash_attention_enabled()
-  if (length(program$segments) == 1L && program$segments[[1L]]$kind == "core") {
-    segment <- program$segments[[1L]]
-    given <- match(segment$program$inputs, program$inputs)
-    results <- run_segment(segment, handles, arrays[given], batch, training, reference)
-    return(results[match(program$outputs, segment$program$outputs)])
-  }
-  run_segments(program, handles, arrays, training, batch, reference)
-}
+program_handles <- function(program) lapply(program$layers, function(self) self$handle)
 
-run_segments <- function(program, handles, arrays, training, batch, reference) {
-  slots <- vector("list", program$slots)
+# Arrays in, arrays out, both in the order of the program's inputs and outputs.
+# `training`: NA: each step knows; TRUE or FALSE: for all of them. `batch`: NULL, or the
+# first and the number of those entries of the batch that are meant.
+run_program <- function(program, arrays, training = NA, batch = NULL) {
+  handles <- program_handles(program)
+  reference <- !session_settings$flash_attention
+  if (!is.null(program$native)) {
+    return(.Call(
+      ffi_program_run, program$native, handles, arrays, batch, training, reference, NULL
+    ))
+  }
   if (!is.null(batch)) {
     arrays <- lapply(arrays, batch_of, batch)
   }
+  finished <- FALSE
+  before <- layers_before(program, handles)
+  on.exit(if (!finished) put_layers_back(program, handles, before))
+  results <- run_segments(program, handles, arrays, training, reference)
+  finished <- TRUE
+  results
+}
+
+run_segments <- function(program, handles, arrays, training, reference) {
+  slots <- vector("list", program$slots)
   slots[program$inputs + 1L] <- arrays
   for (segment in program$segments) {
     if (segment$kind == "R") {
-      own <- if (is.na(segment$training)) training else segment$training
+      own <- if (is.na(training)) isTRUE(segment$training) else training
       results <- segment$run(slots[segment$inputs + 1L], own)
       outputs <- segment$outputs
     } else {
       inputs <- slots[segment$program$inputs + 1L]
-      results <- run_segment(segment, handles, inputs, NULL, training, reference)
+      results <- .Call(
+        ffi_program_run, segment$program, handles, inputs, NULL, training, reference, NULL
+      )
       outputs <- segment$program$outputs
     }
     slots[outputs + 1L] <- results
@@ -185,26 +204,28 @@ run_segments <- function(program, handles, arrays, training, batch, reference) {
   slots[program$outputs + 1L]
 }
 
-run_segment <- function(segment, handles, arrays, batch, training, reference) {
-  tryCatch(
-    .Call(ffi_program_run, segment$program, handles, arrays, batch, training, reference),
-    attn_step_failure = function(failure) abort_failed_step(failure, segment$labels)
+# What a call changes of its layers, in case that a later step of it fails.
+layers_before <- function(program, handles) {
+  list(
+    calls = .Call(ffi_calls_get, handles),
+    losses = lapply(r_step_layers(program), function(self) self$activity_losses)
   )
 }
 
-# Called from the C glue where a step fails.
-abort_step <- function(step, kind, number) {
-  stop(structure(
-    class = c("attn_step_failure", "error", "condition"),
-    list(message = "a step has failed", call = NULL, step = step, kind = kind, number = number)
-  ))
+put_layers_back <- function(program, handles, before) {
+  .Call(ffi_calls_set, handles, before$calls)
+  Map(function(self, losses) self$activity_losses <- losses, r_step_layers(program), before$losses)
 }
 
-abort_failed_step <- function(failure, labels) {
-  owner <- labels[[failure$step]]
-  if (failure$kind == "index") {
+r_step_layers <- function(program) {
+  Filter(Negate(is.null), lapply(program$segments, function(segment) segment$self))
+}
+
+# Called from the C glue where a step fails: `owner` is the label of its layer.
+abort_step <- function(owner, kind, number) {
+  if (kind == "index") {
     abort_argument(owner, "inputs", "ids of rows that there are",
-      received = sprintf("the id %s", format_id(failure$number))
+      received = sprintf("the id %s", format_id(number))
     )
   }
   abort_shape(owner, "inputs", "of shapes that fit the layer", "shapes that do not")

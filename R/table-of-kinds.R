@@ -54,6 +54,7 @@ layer_kinds <- c(attention_kinds, list(
   reshape = reshape_kind,
   rms_normalization = rms_normalization_kind,
   rotary_embedding = rotary_embedding_kind,
+  sequential = sequential_kind,
   sine_position_encoding = sine_position_encoding_kind,
   softmax = softmax_kind,
   subtract = subtract_kind,

@@ -191,3 +191,15 @@ void attn_parallel_run(const struct attn_context* context, int width, ptrdiff_t 
         }
     }
 }
+
+double attn_parallel_now(void) { return seconds(); }
+
+double attn_parallel_poll(const struct attn_context* context, double start) {
+    if (!slice_is_over(start)) {
+        return start;
+    }
+    if (context->poll != NULL) {
+        context->poll(context->poll_data);
+    }
+    return seconds();
+}

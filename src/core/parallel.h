@@ -29,6 +29,11 @@ int attn_parallel_width(const struct attn_context* context, ptrdiff_t items, dou
 void attn_parallel_run(const struct attn_context* context, int width, ptrdiff_t items,
                        attn_item run, void* work);
 
+/* For work of many parts that are each too short to be polled after: polls if a slice is
+ * over that began at `start`. When the slice began that is under way then. */
+double attn_parallel_poll(const struct attn_context* context, double start);
+double attn_parallel_now(void);
+
 /* Process-wide number of threads. */
 void attn_threads_initialize(void);
 int attn_threads_get(void);

@@ -116,7 +116,13 @@ SEXP ffi_scores_call(SEXP handle, SEXP inputs, SEXP mask, SEXP scores, SEXP trai
                      SEXP flash);
 SEXP ffi_weights_create(SEXP dtype, SEXP names, SEXP dims, SEXP depths, SEXP key);
 SEXP ffi_program_run(SEXP program, SEXP handles, SEXP arrays, SEXP batch, SEXP training,
-                     SEXP reference);
+                     SEXP reference, SEXP parts);
+SEXP ffi_model_call(SEXP cache, SEXP inputs, SEXP flash);
+SEXP ffi_calls_get(SEXP handles);
+SEXP ffi_calls_set(SEXP handles, SEXP calls);
+SEXP ffi_cache_new(SEXP owner, SEXP value);
+SEXP ffi_cache_get(SEXP cache);
+SEXP ffi_addresses(SEXP environments);
 SEXP ffi_op_call(SEXP query, SEXP key, SEXP value, SEXP mask, SEXP causal, SEXP flash,
                  SEXP dtype, SEXP session_flash);
 SEXP ffi_op_attention(SEXP query, SEXP key, SEXP value, SEXP bias, SEXP masks, SEXP options);

@@ -9,7 +9,7 @@
 #include "attend_masks.h"
 
 enum { QUERY, VALUE, KEY, QUERY_MASK, VALUE_MASK, KEY_MASK, ATTENTION_MASK, INPUTS };
-enum { HEADS, CAUSAL, WINDOW, SETTINGS };
+enum { HEADS, CAUSAL, WINDOW, NEEDED_SETTINGS, FLASH = NEEDED_SETTINGS, SETTINGS };
 /* HEADS: whether the layer has heads; and whether an implicit mask of the query hides its
  * rows, as it does everywhere but in KerasHub's attention with a cache */
 enum { NO_HEADS, HEADS_AND_QUERY_MASK, HEADS_AND_KEY_MASKS };
@@ -117,6 +117,13 @@ static enum attn_status set_scores(struct attn_run* run, const struct attn_step*
                : ATTN_NO_MEMORY;
 }
 
+/* whether attention is computed by its plain definition: the session says, unless the
+ * layer does, by a setting of 1 (no) or 2 */
+static int uses_reference(const struct attn_run* run, const struct attn_step* step) {
+    const double flash = step->settings > FLASH ? step->setting[FLASH] : 0;
+    return flash == 0 ? run->reference : flash == 2;
+}
+
 static int layer_has_heads(const struct attn_layer* layer) {
     return layer->kind->id == ATTN_LAYER_MULTI_HEAD_ATTENTION ||
            layer->kind->id == ATTN_LAYER_GROUP_QUERY_ATTENTION;
@@ -127,9 +134,10 @@ static enum attn_status run(struct attn_run* run, const struct attn_step* step,
     const int has_heads = attn_step_flag(step, HEADS), wants_scores = step->outputs > 1;
     struct attn_layer_call call = {.training = step->training,
                                    .calls_before = step->calls_before,
-                                   .reference = run->reference};
+                                   .reference = uses_reference(run, step)};
     /* the size of the output follows from it */
-    if (has_heads != layer_has_heads(step->layer)) {
+    if (has_heads != layer_has_heads(step->layer) ||
+        !(step->setting[WINDOW] >= 0 && step->setting[WINDOW] <= INT32_MAX)) {
         return ATTN_BAD_STATE;
     }
     /* Keras's fused path, its softmax layer, and the layers that subtract 1e9 */
@@ -156,6 +164,6 @@ static enum attn_status run(struct attn_run* run, const struct attn_step* step,
 }
 
 const struct attn_operation attn_attend_operation = {
-    .name = "attend", .inputs = {INPUTS, INPUTS}, .settings = {SETTINGS, SETTINGS},
+    .name = "attend", .inputs = {INPUTS, INPUTS}, .settings = {NEEDED_SETTINGS, SETTINGS},
     .passes_mask = 0, .needs_layer = 1, .run = run,
 };

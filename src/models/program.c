@@ -58,22 +58,24 @@ static enum attn_status run_step(struct attn_run* run, const struct attn_step* s
             attn_value_share_mask(in[i], &out[0]);
         }
     }
-    for (int i = 0; i < step->released; i++) {
-        attn_value_release(&run->memory, &run->slot[step->release[i]]);
-    }
     for (int i = 0; i < step->outputs; i++) {
         attn_value_release(&run->memory, &run->slot[step->output[i]]);
         run->slot[step->output[i]] = out[i];
+    }
+    for (int i = 0; i < step->released; i++) {
+        attn_value_release(&run->memory, &run->slot[step->release[i]]);
     }
     return ATTN_OK;
 }
 
 enum attn_status attn_program_run(struct attn_run* run, int steps, const struct attn_step* step) {
     static const size_t kept_scratch = (size_t)64 << 20;
+    double polled = attn_parallel_now();
     for (int i = 0; i < steps; i++) {
         run->failed_step = i;
         ATTN_TRY(run_step(run, &step[i]));
         attn_workspace_reset(run->context.workspace, kept_scratch);
+        polled = attn_parallel_poll(&run->context, polled);
     }
     return ATTN_OK;
 }

@@ -12,7 +12,8 @@ const struct attn_operation* attn_operation_by_name(const char* name);
 int attn_step_is_sound(const struct attn_step* step, int slots);
 
 /* Runs the steps. The slots that no step fills must be filled. On failure
- * run->failed_step says where; all memory belongs to the workspaces. */
+ * run->failed_step says where; all memory belongs to the workspaces. The poll may leave by
+ * longjmp. */
 enum attn_status attn_program_run(struct attn_run* run, int steps, const struct attn_step* step);
 
 #endif

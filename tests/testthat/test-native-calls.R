@@ -181,14 +181,14 @@ test_that("the result of a program belongs to its caller alone", {
 test_that("steps of a program refuse layers that are not theirs", {
   run <- function(handle, operation, inputs, settings, text, x) {
     step <- list(
-      operation, "float32", 1L, inputs, 1L, settings, text, integer(), FALSE
+      operation, "float32", 1L, inputs, 1L, settings, text, integer(), FALSE, "a layer"
     )
     program <- list(
       slots = 2L, steps = list(step), inputs = 0L, types = "float32", outputs = 1L
     )
-    .Call(ffi_program_run, program, list(handle), list(x), NULL, FALSE, FALSE)
+    .Call(ffi_program_run, program, list(handle), list(x), NULL, FALSE, FALSE, NULL)
   }
-  expect_refused <- function(...) expect_error(run(...), class = "attn_step_failure")
+  expect_refused <- function(...) expect_attn_error(run(...), "internal")
   x <- random_array(1, 2, 3)
   attend <- c(0L, 0L, rep(-1L, 5))
 
