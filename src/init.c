@@ -28,6 +28,7 @@ static const R_CallMethodDef entries[] = {
     ENTRY(ffi_cache_new, 2),
     ENTRY(ffi_cache_get, 1),
     ENTRY(ffi_addresses, 1),
+    ENTRY(ffi_einsum, 4),
     ENTRY(ffi_op_call, 8),
     ENTRY(ffi_op_attention, 6),
     ENTRY(ffi_random_uniform, 2),

@@ -123,6 +123,7 @@ SEXP ffi_calls_set(SEXP handles, SEXP calls);
 SEXP ffi_cache_new(SEXP owner, SEXP value);
 SEXP ffi_cache_get(SEXP cache);
 SEXP ffi_addresses(SEXP environments);
+SEXP ffi_einsum(SEXP equation, SEXP bias_axes, SEXP input, SEXP output);
 SEXP ffi_op_call(SEXP query, SEXP key, SEXP value, SEXP mask, SEXP causal, SEXP flash,
                  SEXP dtype, SEXP session_flash);
 SEXP ffi_op_attention(SEXP query, SEXP key, SEXP value, SEXP bias, SEXP masks, SEXP options);

@@ -11,21 +11,25 @@
     X(cached_attention) \
     X(calculate) \
     X(concatenate) \
+    X(conv1d) \
     X(dense) \
     X(dot) \
     X(dropout) \
+    X(einsum_dense) \
     X(embedding) \
     X(expand_dims) \
     X(flatten) \
     X(global_pooling) \
     X(identity) \
     X(learned_positions) \
+    X(masking) \
     X(merge) \
     X(normalization) \
     X(parametric_relu) \
     X(permute) \
     X(reduce) \
     X(repeat_vector) \
+    X(rescaling) \
     X(reshape) \
     X(rotary) \
     X(sine_positions) \
