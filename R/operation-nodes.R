@@ -113,7 +113,14 @@ as_operand <- function(x, owner) {
     abort_argument(owner, "x", "a symbolic tensor, a number or an array of numbers", x)
   }
   shape <- if (!is.null(dim(x))) dim(x) else if (length(x) > 1L) length(x) else integer()
-  dtype <- if (is.logical(x)) "bool" else if (is.integer(x)) "int" else "float"
+  # a single whole number counts as an integer, however R has it: files write 2 for both
+  dtype <- if (is.logical(x)) {
+    "bool"
+  } else if (is.integer(x) || is_whole_number(x)) {
+    "int"
+  } else {
+    "float"
+  }
   list(shape = shape, dtype = dtype, number = x)
 }
 

@@ -23,8 +23,8 @@ operators <- list(
 #'
 #' @section Types:
 #' Comparisons and logic give flags (`"bool"`), `/` floating point numbers, the others the
-#' wider of both types. R's numbers are floating point numbers unless they are written as
-#' integers: `x + 1L` stays whole where `x` is. Results have no mask.
+#' wider of both types; a single whole number is an integer, also where R has it as a double:
+#' `x + 1` stays whole where `x` is. Results have no mask.
 #'
 #' @param e1,e2 Symbolic tensors; one of them may be a number or an array of numbers.
 #' @return A symbolic tensor.

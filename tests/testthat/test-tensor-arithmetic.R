@@ -47,7 +47,7 @@ test_that("comparisons and logic give flags", {
   expect_identical(flags, matrix(c(TRUE, FALSE), 1))
 })
 
-test_that("whole numbers stay whole, but with R's other numbers", {
+test_that("whole numbers stay whole, but with numbers that are not", {
   x <- matrix(1:6, 2)
   expect_identical(calculated(function(x) x + 1L, x), x + 1L)
   expect_identical(calculated(function(x) x * x - 3L, x), x * x - 3L)
@@ -57,7 +57,9 @@ test_that("whole numbers stay whole, but with R's other numbers", {
   expect_identical(calculated(function(x) x / 2L, x), x / 2)
   input <- keras_input(shape = 3, dtype = "int32")
   expect_identical((input + 1L)$dtype, "int32")
-  expect_identical((input + 1)$dtype, config_floatx())
+  expect_identical((input + 1)$dtype, "int32")
+  expect_identical((input + 1.5)$dtype, config_floatx())
+  expect_identical((input + c(1, 2, 3))$dtype, config_floatx())
   expect_identical((input + keras_input(shape = 3, dtype = "float64"))$dtype, "float64")
   expect_identical((keras_input(shape = 3) + 1)$dtype, "float32")
   expect_identical((keras_input(shape = 3) > 1)$dtype, "bool")
