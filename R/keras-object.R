@@ -60,6 +60,9 @@ format_setting <- function(value) {
   if (is.null(value)) {
     return("NULL")
   }
+  if (is.function(value)) {
+    return(if (is_layer(value)) format(value) else "a function")
+  }
   if (is.list(value)) {
     return(describe_value(value))
   }

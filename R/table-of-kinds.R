@@ -43,6 +43,7 @@ layer_kinds <- c(attention_kinds, list(
   identity = identity_kind,
   input_layer = input_layer_kind,
   layer_normalization = layer_normalization_kind,
+  lambda = lambda_kind,
   leaky_relu = leaky_relu_kind,
   masking = masking_kind,
   maximum = maximum_kind,
