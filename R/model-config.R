@@ -167,13 +167,13 @@ call_of_node <- function(node, member) {
     return(list(args = unname(node$inputs), kwargs = node$arguments))
   }
   inputs <- node$inputs[!vapply(node$inputs, is.null, NA)]
-  is_list <- member$calls == "scores" || isTRUE(layer_kinds[[member$kind]]$many) ||
-    (is_model(member) && !is.null(member$inputs) && !is_keras_tensor(member$inputs))
-  if (is_list) {
-    names(inputs) <- if (is_model(member)) names(member$inputs)
-    args <- list(inputs)
+  is_list <- member$calls == "scores" || isTRUE(layer_kinds[[member$kind]]$many)
+  args <- if (is_model(member) && !is_keras_tensor(member$inputs)) {
+    list(pack_structure(member$inputs, node$inputs))
+  } else if (is_list) {
+    list(unname(inputs))
   } else {
-    args <- unname(inputs)
+    unname(inputs)
   }
   list(args = args, kwargs = given_arguments(node$arguments, member))
 }
@@ -242,6 +242,10 @@ sequential_config <- function(self) {
   )
 }
 
-sequential_build_shape <- function(self) NULL
+# `self` of its layers, an input layer included.
+sequential_members <- function(self) lapply(self$stack, layer_self)
 
-sequential_members <- function(self) lapply(self$layers, layer_self)
+# NULL before it is known.
+sequential_build_shape <- function(self) {
+  if (self$built && !is.null(self$input_tensors)) dim(self$input_tensors[[1L]])
+}

@@ -186,9 +186,49 @@ functional_from_config <- function(config, owner) {
   inputs <- structure_from_config(config[["input_layers"]], members, "input_layers", owner)
   outputs <- structure_from_config(config[["output_layers"]], members, "output_layers", owner)
   what <- if (is_string(config[["name"]])) paste("model", quote_name(config[["name"]])) else "model"
-  within_config(
-    keras_model(inputs, outputs, name = config[["name"]], trainable = config[["trainable"]]),
+  model <- within_config(keras_model(inputs, outputs, name = config[["name"]]), owner, what)
+  set_model_trainable(model, config, owner)
+}
+
+# Of the model itself: its layers have their own.
+set_model_trainable <- function(model, config, owner) {
+  if (!is.null(config[["trainable"]])) {
+    self <- layer_self(model)
+    self$trainable <- config_field(config, "trainable", is_flag, owner, "TRUE or FALSE")
+  }
+  model
+}
+
+sequential_from_config <- function(config, owner) {
+  known <- c("name", "trainable", "dtype", "layers", "build_input_shape")
+  check_model_fields(config, known, owner)
+  entries <- config_field(config, "layers", is_plain_list, owner, "a list of layers")
+  layers <- lapply(entries, stack_layer_from_config, owner)
+  shape <- config[["build_input_shape"]]
+  what <- if (is_string(config[["name"]])) paste("model", quote_name(config[["name"]])) else "model"
+  model <- within_config(
+    {
+      model <- keras_model_sequential(name = config[["name"]], layers = layers)
+      if (!is.null(shape) && !layer_self(model)$built && length(layers)) {
+        model$build(shape)
+      }
+      model
+    },
     owner, what
+  )
+  set_model_trainable(model, config, owner)
+}
+
+# A layer, or the tensor of an input.
+stack_layer_from_config <- function(entry, owner) {
+  name <- member_name(entry, owner)
+  within_config(
+    switch(member_kind(entry),
+      input_layer = input_from_config(entry[["config"]], name, owner),
+      operation = stop("operations are no layers"),
+      layer_from_entry(entry, owner)
+    ),
+    owner, sprintf("the layer %s", quote_name(name))
   )
 }
 
@@ -486,5 +526,3 @@ model_class_of_config <- function(config) {
     "Sequential"
   }
 }
-
-sequential_from_config <- function(config, owner) abort_config(owner, "not yet")

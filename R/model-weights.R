@@ -43,17 +43,12 @@ add_model <- function(tree, self, keys, path) {
   }
 }
 
-# The layers that have a group.
+# The layers that have a group: in a sequential model not the input.
 stored_members <- function(self) {
-  members <- if (self$kind == "sequential") {
-    lapply(self$layers, function(layer) if (is.environment(layer)) layer else layer_self(layer))
-  } else {
-    model_members(self)
+  if (self$kind == "sequential") {
+    return(lapply(self$layers, layer_self))
   }
-  is_left_out <- vapply(members, function(member) {
-    is_operation(member) || (self$kind == "sequential" && member$kind == "input_layer")
-  }, NA)
-  members[!is_left_out]
+  Filter(function(member) !is_operation(member), model_members(self))
 }
 
 # `keys`: alternatives; `path`: of what it is in.
