@@ -94,8 +94,7 @@ functional_config <- function(self) {
 
 # The `self` of everything in the graph, in Keras's order.
 model_members <- function(self) {
-  members <- if (is.null(self$operations)) self$layers else self$operations
-  lapply(members, function(member) if (is.environment(member)) member else layer_self(member))
+  lapply(if (is.null(self$operations)) self$layers else self$operations, layer_self)
 }
 
 check_member_names <- function(members, self) {
