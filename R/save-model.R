@@ -334,10 +334,11 @@ write_safetensors_model <- function(path, self, overwrite, owner, with_config) {
   tree <- built_tree(self, owner)
   weights <- tree_values(tree)
   names(weights) <- tree_paths(tree)
-  metadata <- c(
-    format = "keras", keras_version = keras_metadata()$keras_version,
-    config = if (with_config) model_json(self)
-  )
+  metadata <- c(format = "keras", keras_version = keras_metadata()$keras_version)
+  if (with_config) {
+    json <- model_json(self)
+    metadata <- c(metadata, config = json, config_crc32 = text_checksum(json))
+  }
   write_safetensors(path, weights, tree_dtype(tree), metadata, overwrite, owner)
 }
 
@@ -414,10 +415,27 @@ read_safetensors_model <- function(path, owner, with_config) {
   }
   read <- read_safetensors(file, owner)
   json <- if ("config" %in% names(read$metadata)) read$metadata[["config"]]
+  if (with_config && is_string(json)) {
+    check_text_checksum(json, read$metadata, owner, path)
+  }
   config <- if (with_config && is_string(json)) {
     parse_json_bytes(charToRaw(enc2utf8(json)), owner, path, "the config in its metadata")
   }
   list(kind = "safetensors", config = config, weights = read$tensors)
+}
+
+# A number in the config that is another one by damage would go unnoticed without this. (In
+# a .keras file the archive has checksums.)
+text_checksum <- function(text) {
+  crc <- .Call(ffi_crc32, charToRaw(enc2utf8(text)), 0)
+  sprintf("%04x%04x", as.integer(crc %/% 65536), as.integer(crc %% 65536))
+}
+
+check_text_checksum <- function(text, metadata, owner, path) {
+  if ("config_crc32" %in% names(metadata) &&
+    metadata[["config_crc32"]] != text_checksum(text)) {
+    abort_file(owner, path, "the checksum of the config in its metadata is not right")
+  }
 }
 
 match_values <- function(tree, file, self) {

@@ -10,6 +10,8 @@ expect_answer <- function(model, case, dtype = "float32") {
   )
 }
 
+json_of <- function(case) jsonlite::parse_json(case$config_json)
+
 model_tensors <- function(model) {
   tree <- weight_tree(layer_self(model))
   values <- tree_values(tree)
@@ -24,8 +26,6 @@ test_that("the .keras files load, and predict what Keras did", {
     expect_identical(model$name, json_of(case)$config$name)
   }
 })
-
-json_of <- function(case) jsonlite::parse_json(case$config_json)
 
 test_that("their weights have Keras's paths, order and values", {
   for (case in fixture("models")) {
@@ -47,7 +47,7 @@ test_that("in float64 they predict it to 1e-9", {
     })
     model <- load_model(bytes)
     expect_answer(model, case, "float64")
-    dtypes <- vapply(model$layers, function(layer) layer$dtype, "")
+    dtypes <- vapply(layer_self(model)$layers, function(layer) layer_self(layer)$dtype, "")
     expect_true(all(dtypes %in% c("float64", "int32")))
   }
 })
