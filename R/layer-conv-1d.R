@@ -8,7 +8,7 @@ conv_1d_kind <- tensor_kind(
     "bias_regularizer", "activity_regularizer", "kernel_constraint", "bias_constraint"
   ),
   required = c("filters", "kernel_size"), supports_masking = FALSE,
-  to_config = function(config) {
+  write_config = function(self, config) {
     for (field in c("kernel_size", "strides", "dilation_rate")) {
       config[[field]] <- list(config[[field]])
     }

@@ -9,7 +9,7 @@ einsum_dense_kind <- tensor_kind(
     "kernel_constraint", "bias_constraint", "quantization_config"
   ),
   required = c("equation", "output_shape"), supports_masking = FALSE,
-  to_config = function(config) {
+  write_config = function(self, config) {
     config$output_shape <- shape_to_config(config$output_shape)
     config
   },

@@ -4,7 +4,7 @@ rescaling_kind <- tensor_kind(
   class_name = "Rescaling", constructor = "layer_rescaling", prefix = "rescaling",
   fields = c("scale", "offset"), required = "scale",
   # JSON tells a list of one number from a number; here they are the same.
-  to_config = function(config) {
+  write_config = function(self, config) {
     lapply(config, function(numbers) if (length(numbers) > 1L) as.list(numbers) else numbers)
   },
   output_shape = function(self, shapes) check_rescaled(self, shapes[[1L]]),
