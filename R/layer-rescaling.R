@@ -65,7 +65,7 @@ check_numbers <- function(x, owner, argument) {
     config <- x[["config"]]
     x <- if (is.list(config)) config[["value"]]
   }
-  if (is.list(x) && !is.object(x) && all(vapply(x, is_scalar, NA, is.numeric))) {
+  if (is.list(x) && !is.object(x) && is.null(dim(x)) && all(vapply(x, is_scalar, NA, is.numeric))) {
     x <- unlist(x)
   }
   if (!is.numeric(x) || is.object(x) || length(dim(x)) > 1L || !length(x) ||

@@ -21,10 +21,17 @@ call_tensors <- function(self, inputs, ...) {
   kind <- layer_kinds[[self$kind]]
   check_given(missing(inputs), owner, "inputs", "an array, or a symbolic tensor")
   arguments <- check_dots(owner, kind$call_arguments, ...)
-  arguments <- check_call_arguments(arguments, owner)
+  arguments <- check_call_arguments(arguments, owner, kind$many)
   tensors <- if (kind$many) check_tensor_list(inputs, owner) else list(inputs)
   if (is_symbolic_call(name_each(tensors, "inputs"), owner)) {
+    mask <- arguments[["mask"]]
+    if (!is.null(mask) && !is.list(mask)) {
+      abort_argument(owner, "mask", "a symbolic tensor, because `inputs` is one", mask)
+    }
     return(tensors_symbolic(self, kind, tensors, arguments))
+  }
+  if (is_keras_tensor(arguments[["mask"]])) {
+    abort_argument(owner, "mask", "an array, because `inputs` is one", arguments[["mask"]])
   }
   tensors <- lapply(tensors, check_tensor, owner)
   shapes <- lapply(tensors, dim)
@@ -50,7 +57,8 @@ name_each <- function(x, name) {
   x
 }
 
-check_call_arguments <- function(arguments, owner) {
+# `lists`: whether a mask may be a list, of one for each tensor.
+check_call_arguments <- function(arguments, owner, lists = TRUE) {
   if ("training" %in% names(arguments)) {
     training <- check_flag(arguments$training, owner, "training", null_ok = TRUE)
     arguments["training"] <- list(training)
@@ -59,8 +67,9 @@ check_call_arguments <- function(arguments, owner) {
     arguments$start_index <- check_start_index(arguments$start_index, owner)
   }
   mask <- arguments[["mask"]]
-  if (!is.null(mask) && !is_keras_tensor(mask) && !is.list(mask)) {
+  if (!is.null(mask) && !is_keras_tensor(mask) && !(lists && is.list(mask))) {
     check_mask_values(mask, owner, "mask")
+    attr(arguments$mask, "keras_mask") <- NULL
   }
   arguments
 }

@@ -55,7 +55,7 @@ SEXP ffi_einsum(SEXP equation, SEXP bias_axes, SEXP input, SEXP output) {
     const ptrdiff_t there[2] = {einsum.input_dim_there, einsum.output_dim_there};
     const char letter[2] = {einsum.letter, '\0'};
     SEXP result = PROTECT(Rf_mkNamed(VECSXP, names));
-    SET_VECTOR_ELT(result, 0, Rf_ScalarInteger(einsum.problem));
+    SET_VECTOR_ELT(result, 0, Rf_ScalarInteger((int)einsum.problem));
     SET_VECTOR_ELT(result, 1, Rf_mkString(letter));
     SET_VECTOR_ELT(result, 2, whole_numbers(2, there));
     if (einsum.problem == ATTN_EINSUM_FINE) {

@@ -73,6 +73,8 @@ test_that("the mask of an embedding reaches the mean in a model, padding changes
   x <- array(1:24, c(2, 3, 4))
   mask <- rbind(c(TRUE, FALSE, TRUE), TRUE)
   expect_identical(model(list(x, mask)), pool(x, mask = mask))
+  expect_attn_error(pool(asked, mask = mask), "argument", "mask")
+  expect_attn_error(pool(x, mask = keep), "argument", "mask")
 })
 
 test_that("the largest number knows no mask, and says so", {
