@@ -75,7 +75,11 @@ put_parts_weights <- function(self, values) {
   for (part in self$parts) {
     own <- seq_along(part$weights)
     if (length(own)) {
-      .Call(ffi_layer_set_weights, part$handle, values[own])
+      if (is.null(part$parts)) {
+        .Call(ffi_layer_set_weights, part$handle, values[own])
+      } else {
+        put_parts_weights(part, values[own])
+      }
       values <- values[-own]
     }
   }

@@ -63,6 +63,7 @@ layer_kinds <- c(attention_kinds, list(
   sine_position_encoding = sine_position_encoding_kind,
   softmax = softmax_kind,
   subtract = subtract_kind,
+  time_distributed = time_distributed_kind,
   transformer_decoder = transformer_decoder_kind,
   transformer_encoder = transformer_encoder_kind
 ))

@@ -24,6 +24,7 @@
     X(learned_positions) \
     X(masking) \
     X(merge) \
+    X(merge_time) \
     X(normalization) \
     X(parametric_relu) \
     X(permute) \
@@ -33,6 +34,7 @@
     X(reshape) \
     X(rotary) \
     X(sine_positions) \
+    X(split_time) \
     X(squeeze)
 
 #define DECLARE(name) extern const struct attn_operation attn_##name##_operation;
