@@ -177,10 +177,14 @@ call_of_node <- function(node, member) {
   list(args = args, kwargs = given_arguments(node$arguments, member))
 }
 
-# Arguments that are at Keras's defaults were not given.
+# Arguments that are at Keras's defaults were not given. (Layers made of layers note none
+# that are.)
 given_arguments <- function(arguments, member) {
   is_default <- vapply(arguments, is.null, NA)
-  flags <- c("return_attention_scores", "use_causal_mask", if (member$calls == "scores") "training")
+  flags <- c(
+    if (member$calls %in% c("heads", "scores")) c("return_attention_scores", "use_causal_mask"),
+    if (member$calls == "scores") "training"
+  )
   is_default <- is_default | (names(arguments) %in% flags & vapply(arguments, isFALSE, NA))
   arguments <- arguments[!is_default]
   if (member$calls == "scores" && is.list(arguments[["mask"]])) {
