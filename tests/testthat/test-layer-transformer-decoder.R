@@ -425,3 +425,37 @@ test_that("config, serialized and saved state are complete", {
   output <- layer(x, y)
   expect_identical(unserialize(serialize(layer, NULL))(x, y), output)
 })
+
+test_that("a model of these layers goes to files and comes back", {
+  skip_if_not_installed("hdf5r")
+  target <- keras_input(c(NA, 8))
+  source <- keras_input(c(4, 6))
+  x <- layer_rotary_embedding(target)
+  x <- layer_add(list(x, layer_position_embedding(x, sequence_length = 9)))
+  y <- layer_add(list(source, layer_sine_position_encoding(source)))
+  y <- layer_transformer_encoder(y, intermediate_dim = 5, num_heads = 3, normalize_first = TRUE)
+  x <- layer_transformer_decoder(list(x, y, use_causal_mask = FALSE),
+    intermediate_dim = 7, num_heads = 2
+  )
+  model <- keras_model(list(target, source), x)
+  given <- list(random_array(2, 5, 8), random_array(2, 4, 6))
+  output <- model(given)
+  for (extension in c(".keras", ".safetensors")) {
+    path <- withr::local_tempfile(fileext = extension)
+    save_model(model, path)
+    expect_identical(load_model(path)(given), output, label = extension)
+  }
+  path <- withr::local_tempfile(fileext = ".weights.h5")
+  save_model_weights(model, path)
+  keys <- names(read_weights_h5(path)$weights)
+  decoder <- "layers/transformer_decoder/"
+  expect_true(all(paste0(decoder, c(
+    "_self_attention_layer/query_dense/vars/0", "_self_attention_layer_norm/vars/1",
+    "_cross_attention_layer/output_dense/vars/1", "_cross_attention_layer_norm/vars/0",
+    "_feedforward_intermediate_dense/vars/0", "_feedforward_output_dense/vars/1",
+    "_feedforward_layer_norm/vars/0"
+  )) %in% keys))
+  expect_length(grep(decoder, keys, fixed = TRUE), 26)
+  expect_length(grep("layers/transformer_encoder/", keys, fixed = TRUE), 16)
+  expect_true("layers/position_embedding/vars/0" %in% keys)
+})
