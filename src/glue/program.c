@@ -156,23 +156,24 @@ static void abort_step(const struct program* p, int failed, double number,
 
 /* Runs the program up to its results, which are then p->result. On success the call is
  * still under way. Else it has ended: ATTN_BAD_INDEX is returned for an input that is
- * not what its type wants, all other failures are errors of R. */
-static enum attn_status run_program(struct glue_call* call, struct program* p, int reference) {
+ * not what its type wants, if the call is `strict`; all other failures are errors of R. */
+static enum attn_status run_program(struct glue_call* call, struct program* p, int reference,
+                                    int strict) {
     glue_begin(call);
     struct attn_run run = {.context = call->context, .memory = {call->tensors, NULL},
                            .reference = reference, .slots = p->slots, .slot = p->slot};
     enum attn_status status = ATTN_OK;
-    for (int i = 0; status == ATTN_OK && i < p->in.count; i++) {
+    for (int i = 0; i < p->in.count; i++) {
         struct attn_value* slot = &p->slot[p->in.slot[i]];
         attn_value_release(&run.memory, slot);
         status = program_read(call, &run, &p->input[i], slot);
-    }
-    if (status != ATTN_OK) {
-        if (status == ATTN_BAD_INDEX) {
+        if (status == ATTN_BAD_INDEX && strict) {
             glue_end(call);
             return status;
         }
-        glue_end_checked(call, status);
+        if (status != ATTN_OK && status != ATTN_BAD_INDEX) {
+            glue_end_checked(call, status);
+        }
     }
     status = attn_program_run(&run, p->steps, p->step);
     if (status == ATTN_BAD_INDEX || status == ATTN_BAD_LENGTH) {
@@ -232,10 +233,7 @@ SEXP ffi_program_run(SEXP program, SEXP handles, SEXP arrays, SEXP batch, SEXP t
     struct program p = program_of(program, handles, arrays, batch, LOGICAL_RO(training)[0]);
     const enum form form = form_of(parts, batch, p.out.count);
     struct glue_call call;
-    if (run_program(&call, &p, flag_of(reference, "reference")) != ATTN_OK) {
-        glue_abort("argument", "attn: an input of a model has missing values, or values that "
-                               "are no whole numbers where it must have them");
-    }
+    run_program(&call, &p, flag_of(reference, "reference"), 0);
     SEXP made = parts;
     if (form == WHOLE) {
         made = program_new_results(&call, p.out.count, p.result);
@@ -344,7 +342,7 @@ SEXP ffi_model_call(SEXP cache, SEXP inputs, SEXP flash) {
         glue_abort("internal", "a model's outputs are not what its plan says");
     }
     struct glue_call call;
-    if (run_program(&call, &p, !flag_of(flash, "flash")) != ATTN_OK) {
+    if (run_program(&call, &p, !flag_of(flash, "flash"), 1) != ATTN_OK) {
         UNPROTECT(1);
         return R_NilValue;
     }

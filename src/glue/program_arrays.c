@@ -83,6 +83,7 @@ static int set_number(enum attn_value_type type, void* data, ptrdiff_t i, double
             return 1;
         case ATTN_VALUE_INT32:
             if (!(x > -2147483649.0 && x < 2147483648.0)) {
+                ((int32_t*)data)[i] = INT32_MIN;
                 return 0;
             }
             ((int32_t*)data)[i] = (int32_t)x;
@@ -197,16 +198,21 @@ enum attn_status program_read(struct glue_call* call, struct attn_run* run,
     const struct glue_array* array = &input->array;
     ptrdiff_t dim[ATTN_MAX_RANK];
     memcpy(dim, array->dim, sizeof dim);
+    enum attn_status status = ATTN_OK;
     dim[0] = input->count;
     ATTN_TRY(attn_value_new(&run->memory, input->type, array->rank, dim, value));
     if (array->numbers == NULL || input->type > ATTN_VALUE_FLOAT64) {
-        ATTN_TRY(read_numbers(call, input, value->buffer->data));
+        status = read_numbers(call, input, value->buffer->data);
     } else if (input->count == array->dim[0]) {
         read_whole(call, input, value->buffer->data);
     } else {
         read_floats(call, input, value->buffer->data);
     }
-    return input->mask.object != NULL ? read_mask(run, input, value) : ATTN_OK;
+    if (input->mask.object != NULL) {
+        const enum attn_status of_mask = read_mask(run, input, value);
+        status = of_mask == ATTN_OK ? status : of_mask;
+    }
+    return status;
 }
 
 /* ---- arrays out ---- */

@@ -18,7 +18,8 @@ struct program_input {
 struct program_input program_input(SEXP array, const char* type, SEXP batch);
 
 /* The value of an input, with its mask written out to the array's leading dims.
- * ATTN_BAD_INDEX where something that must be a whole number or a flag is none. */
+ * ATTN_BAD_INDEX where something that must be a whole number or a flag is none: it is
+ * there nevertheless, as INT32_MIN or 1. */
 enum attn_status program_read(struct glue_call* call, struct attn_run* run,
                               const struct program_input* input, struct attn_value* value);
 
