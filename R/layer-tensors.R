@@ -20,6 +20,9 @@ call_tensors <- function(self, inputs, ...) {
   owner <- self$label
   kind <- layer_kinds[[self$kind]]
   check_given(missing(inputs), owner, "inputs", "an array, or a symbolic tensor")
+  if (inherits(inputs, "attn_layer_sequential")) {
+    return(compose_layer(inputs, layer_object(self)))
+  }
   arguments <- check_dots(owner, kind$call_arguments, ...)
   arguments <- check_call_arguments(arguments, owner, kind$many)
   tensors <- if (kind$many) check_tensor_list(inputs, owner) else list(inputs)

@@ -90,7 +90,8 @@ member_row <- function(self, member, depth) {
     vapply(node_tensors(node), tensor_source, "")
   }))
   data.frame(
-    layer = member$name, class = member$class_name, output_shape = member_shape(self, member, nodes),
+    layer = member$name, class = member$class_name,
+    output_shape = member_shape(self, member, nodes),
     params = member_params(member),
     connected_to = paste(if (length(from)) unique(from) else "-", collapse = ", "),
     trainable = member$trainable && self$trainable, depth = depth, stringsAsFactors = FALSE

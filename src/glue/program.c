@@ -9,7 +9,19 @@
 
 #include "program_arrays.h"
 
-enum part { OPERATION, DTYPE, LAYER, INPUTS, OUTPUTS, SETTINGS, TEXT, RELEASE, TRAINING, LABEL, PARTS };
+enum part {
+    OPERATION,
+    DTYPE,
+    LAYER,
+    INPUTS,
+    OUTPUTS,
+    SETTINGS,
+    TEXT,
+    RELEASE,
+    TRAINING,
+    LABEL, /* of the layer, for messages */
+    PARTS
+};
 enum { MOST_SLOTS = 1 << 20 };
 
 struct slots {

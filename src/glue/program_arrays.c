@@ -330,8 +330,8 @@ void program_write_results(struct glue_call* call, int count, struct attn_value*
 static int is_part(const struct attn_value* value, ptrdiff_t first, ptrdiff_t entries,
                    SEXP array) {
     SEXP dims = Rf_getAttrib(array, R_DimSymbol);
-    if (ALTREP(array) || TYPEOF(array) != r_type(value->type) || TYPEOF(dims) != INTSXP || value->rank < 1 ||
-        Rf_xlength(dims) != value->rank || value->dim[0] != entries) {
+    if (ALTREP(array) || (SEXPTYPE)TYPEOF(array) != r_type(value->type) ||
+        TYPEOF(dims) != INTSXP || value->rank < 1 || Rf_xlength(dims) != value->rank || value->dim[0] != entries) {
         return 0;
     }
     const int* dim = INTEGER_RO(dims);

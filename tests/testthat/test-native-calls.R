@@ -212,3 +212,121 @@ test_that("steps of a program refuse layers that are not theirs", {
   }
   expect_refused(heads, "dense", 0L, numeric(), "linear", x)
 })
+
+# A program as R/program.R makes it for layer_dense(), and what its call needs.
+dense_call <- function() {
+  input <- keras_input(shape = 3)
+  model <- keras_model(input, layer_dense(input, units = 2))
+  model(matrix(1, 1, 3))
+  plan <- .Call(ffi_cache_get, layer_self(model)$cache)
+  list(model = model, plan = plan, program = plan$program$native, handles = plan$handles)
+}
+
+test_that("programs and calls that R would never have made are refused", {
+  call <- dense_call()
+  x <- matrix(rnorm(12), 4)
+  run <- function(program = call$program, handles = call$handles, arrays = list(x), batch = NULL,
+                  training = NA, reference = FALSE, parts = NULL) {
+    .Call(ffi_program_run, program, handles, arrays, batch, training, reference, parts)
+  }
+  with_program <- function(...) {
+    program <- call$program
+    program[names(list(...))] <- list(...)
+    program
+  }
+  with_step <- function(part, value) {
+    program <- call$program
+    program$steps[[1]][part] <- list(value)
+    program
+  }
+  expect_identical(run()[[1]], call$model(x))
+  bad <- list(
+    function() run(list()), function() run(NULL), function() run(1),
+    function() run(with_program(slots = -1L)), function() run(with_program(slots = NA)),
+    function() run(with_program(slots = 1e9)), function() run(with_program(slots = 1L)),
+    function() run(with_program(steps = NULL)), function() run(with_program(steps = list(1))),
+    function() run(with_program(steps = list(list()))),
+    function() run(with_program(inputs = 5L)), function() run(with_program(inputs = -1L)),
+    function() run(with_program(inputs = c(0L, 0L))), function() run(with_program(inputs = "a")),
+    function() run(with_program(inputs = NA_integer_)),
+    function() run(with_program(types = 1)), function() run(with_program(types = character())),
+    function() run(with_program(outputs = 7L)), function() run(with_program(outputs = 1.5)),
+    function() run(handles = NULL), function() run(handles = list()),
+    function() run(handles = list(1)), function() run(handles = list(raw())),
+    function() run(arrays = list()), function() run(arrays = x), function() run(arrays = list("a")),
+    function() run(arrays = list(NULL)), function() run(arrays = list(matrix(1, 0, 3))),
+    function() run(arrays = list(structure(x, keras_mask = TRUE[0]))),
+    function() run(arrays = list(structure(x, keras_mask = rep(TRUE, 5)))),
+    function() run(arrays = list(structure(x, keras_mask = "a"))),
+    function() run(arrays = list(structure(x, keras_mask = array(TRUE, c(4, 3, 1))))),
+    function() run(batch = 1L), function() run(batch = c(1, 2)), function() run(batch = c(0L, 2L)),
+    function() run(batch = c(4L, 2L)), function() run(batch = c(1L, NA)),
+    function() run(batch = c(NA, 1L)), function() run(batch = c(1L, -1L)),
+    function() run(training = 1), function() run(training = logical()),
+    function() run(reference = NULL),
+    function() run(parts = 4L), function() run(batch = 1:2, parts = 0L),
+    function() run(batch = 1:2, parts = NA_integer_), function() run(batch = 1:2, parts = list()),
+    function() run(batch = 1:2, parts = list(NULL)), function() run(batch = 1:2, parts = 1L),
+    function() run(batch = 1:2, parts = list(matrix(1, 4, 3))),
+    function() run(batch = 1:2, parts = list(matrix(1L, 4, 2))),
+    function() run(batch = 3:4, parts = list(matrix(1, 4, 2))),
+    function() run(batch = 1:2, parts = list(1:10 / 2)),
+    function() run(with_step(1, "none")), function() run(with_step(1, NULL)),
+    function() run(with_step(2, "float64")), function() run(with_step(2, "int8")),
+    function() run(with_step(3, 0L)), function() run(with_step(3, 2L)),
+    function() run(with_step(3, -1L)), function() run(with_step(3, NA_integer_)),
+    function() run(with_step(3, 1)), function() run(with_step(4, -1L)),
+    function() run(with_step(4, 1L)), function() run(with_step(4, integer())),
+    function() run(with_step(4, rep(0L, 100))), function() run(with_step(5, 9L)),
+    function() run(with_step(5, integer())), function() run(with_step(5, c(1L, 1L, 1L))),
+    function() run(with_step(6, 1)), function() run(with_step(6, NULL)),
+    function() run(with_step(7, "none")), function() run(with_step(7, NA)),
+    function() run(with_step(8, 5L)), function() run(with_step(8, -3L)),
+    function() run(with_step(8, 1L)), function() run(with_step(9, 1)),
+    function() run(with_step(10, NULL)), function() run(with_step(10, 1))
+  )
+  for (i in seq_along(bad)) {
+    expect_error(bad[[i]](), class = "attn_error", label = paste("program", i))
+  }
+  expect_identical(run()[[1]], call$model(x))
+})
+
+test_that("plans of models that were replaced are refused or do no harm", {
+  call <- dense_call()
+  self <- layer_self(call$model)
+  x <- matrix(rnorm(6), 2)
+  expected <- call$model(x)
+  cached <- function(plan, inputs = x) {
+    .Call(ffi_model_call, .Call(ffi_cache_new, self, plan), inputs, TRUE)
+  }
+  expect_identical(cached(call$plan), expected)
+  for (cache in list(NULL, 1, self, list())) expect_null(.Call(ffi_model_call, cache, x, TRUE))
+  for (plan in list(NULL, 1, list(), call$plan[1:5])) expect_null(cached(plan))
+  replaced <- function(name, value) {
+    plan <- call$plan
+    plan[name] <- list(value)
+    plan
+  }
+  expect_null(cached(replaced("native", NULL)))
+  for (specs in list(NULL, list(), list(1), list(c(NA, 4L)), list(c(NA, 3)), list(3L))) {
+    expect_null(cached(replaced("specs", specs)))
+  }
+  expect_attn_error(cached(replaced("native", 1)))
+  expect_attn_error(cached(replaced("handles", NULL)))
+  expect_attn_error(cached(replaced("handles", list(raw(3)))))
+  expect_attn_error(cached(replaced("single", NULL)))
+  expect_attn_error(cached(replaced("names", c("a", "b"))))
+  expect_attn_error(cached(replaced("specs", list(c(NA, 3L), c(NA, 3L))), list(x, x)))
+  expect_null(cached(call$plan, list(x, x)))
+  expect_null(cached(call$plan, list(list(x))))
+  expect_null(cached(call$plan, "a"))
+  expect_null(cached(call$plan, structure(x, keras_mask = c(TRUE, NA))))
+  expect_null(.Call(ffi_cache_get, 1))
+  expect_attn_error(.Call(ffi_cache_new, 1, 1), "internal")
+  expect_attn_error(.Call(ffi_addresses, list(1)), "internal")
+  expect_attn_error(.Call(ffi_addresses, 1), "internal")
+  expect_attn_error(.Call(ffi_calls_get, 1), "internal")
+  expect_attn_error(.Call(ffi_calls_set, call$handles, 1:2), "internal")
+  # a cache goes with its owner, and is not saved
+  expect_null(.Call(ffi_cache_get, unserialize(serialize(self$cache, NULL))))
+})
