@@ -68,7 +68,7 @@ input_layer_config <- function(self) {
 has_build_config <- function(self) {
   kind <- layer_kinds[[self$kind]]
   self$built && (self$calls %in% c("heads", "scores") || !is.null(kind$weights) ||
-    isTRUE(kind$many) || !is.null(kind$make_parts))
+    isTRUE(kind$many) || !is.null(kind$parts))
 }
 
 # ---- functional models ----

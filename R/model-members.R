@@ -7,7 +7,7 @@ sub_layers <- function(self) {
     members <- c(self$stack, self$operations)
     return(lapply(if (length(members)) members else self$layers, layer_self))
   }
-  parts <- layer_kinds[[self$kind]]$sublayers
+  parts <- layer_kinds[[self$kind]]$parts
   if (is.null(parts)) list() else unname(parts(self))
 }
 
