@@ -223,3 +223,92 @@ check_carried_mask <- function(x, owner, argument) {
     check_block_mask(mask, dim(x)[1:2], "(batch, positions)", owner, argument)
   }
 }
+
+# ---- a decoder's caches and masks ----
+
+check_decoder_caches <- function(self, tensors, shapes) {
+  owner <- self$label
+  own <- tensors[["self_attention_cache"]]
+  cross <- tensors[["cross_attention_cache"]]
+  if (is.null(shapes[[2L]]) && !is.null(cross)) {
+    abort_argument(owner, "cross_attention_cache", "NULL without `encoder_sequence`", cross)
+  }
+  if (!is.null(shapes[[2L]]) && is.null(own) != is.null(cross)) {
+    abort_argument(owner, if (is.null(cross)) "cross_attention_cache" else "self_attention_cache",
+      "given, because the other cache is, and there is an `encoder_sequence`",
+      received = "nothing"
+    )
+  }
+  check_cache(self, own, tensors[["self_attention_cache_update_index"]], shapes[[1L]],
+    shapes[[1L]], "self_attention_cache"
+  )
+  check_cache(self, cross, tensors[["cross_attention_cache_update_index"]], shapes[[1L]],
+    shapes[[2L]], "cross_attention_cache"
+  )
+}
+
+# `sequence`: the shape of what goes into the cache.
+check_cache <- function(self, cache, index, decoder, sequence, argument) {
+  owner <- self$label
+  if (is.null(cache)) {
+    if (!is.null(index)) {
+      abort_argument(owner, paste0(argument, "_update_index"),
+        sprintf("NULL without `%s`", argument), index
+      )
+    }
+    return(invisible())
+  }
+  if (!is_keras_tensor(cache) && !is_plain_array(cache)) {
+    abort_argument(owner, argument, "an array, or NULL", cache)
+  }
+  heads <- self$config$num_heads
+  wanted <- c(decoder[1L], 2L, NA, heads, decoder[3L] %/% heads)
+  shape <- dim(cache)
+  if (length(shape) != 5L || !sizes_agree(shape, wanted) || !all(shape > 0L, na.rm = TRUE)) {
+    abort_shape(owner, argument,
+      paste("of shape (batch, 2, max_length, num_heads, head size), which is",
+        format_shape(wanted)),
+      paste("shape", format_shape(shape))
+    )
+  }
+  if (is.integer(index) && isTRUE(index + sequence[2L] > shape[3L])) {
+    abort_argument(owner, paste0(argument, "_update_index"),
+      sprintf("at most %d, where %d positions still fit into a cache of %d",
+        max(0L, shape[3L] - sequence[2L]), sequence[2L], shape[3L]),
+      index
+    )
+  }
+}
+
+check_decoder_masks <- function(self, tensors, shapes) {
+  owner <- self$label
+  lengths <- c(shapes[[1L]][2L], shapes[[2L]][2L])
+  caches <- tensors[c("self_attention_cache", "cross_attention_cache")]
+  for (i in 1:2) {
+    side <- c("decoder", "encoder")[i]
+    source <- if (is.null(caches[[i]])) lengths[i] else dim(caches[[i]])[3L]
+    positions <- paste0(side, "_padding_mask")
+    pairs <- paste0(side, "_attention_mask")
+    if (is.null(shapes[[i]])) {
+      for (argument in c(positions, pairs)) {
+        if (!is.null(tensors[[argument]])) {
+          abort_argument(owner, argument, "NULL without `encoder_sequence`", tensors[[argument]])
+        }
+      }
+      next
+    }
+    batch <- shapes[[1L]][1L]
+    check_block_mask(tensors[[positions]], c(batch, source), "(batch, positions)", owner,
+      positions
+    )
+    check_block_mask(tensors[[pairs]], c(batch, lengths[1L], source),
+      "(batch, positions of the decoder, positions)", owner, pairs
+    )
+    sequence <- tensors[[paste0(side, "_sequence")]]
+    if (is.null(tensors[[positions]]) && !is_keras_tensor(sequence)) {
+      check_block_mask(implicit_mask(sequence), c(batch, source), "(batch, positions)", owner,
+        positions
+      )
+    }
+  }
+}

@@ -4,8 +4,9 @@
  *
  * Inputs: query (B, T, D); value (B, S, Dv); the cache (B, 2, length, N, K), keys first;
  * the position, from 0, of the cache where those of value go, or none, which is the
- * setting UPDATE then, -1 for no update; a mask of positions (B, length) or none, which is value's own mask then;
- * a mask of pairs (B, T, length) or none. Outputs: (B, T, Do), the cache.
+ * setting UPDATE then, -1 for no update; a mask of positions (B, length) or none, which is
+ * value's own mask then; a mask of pairs (B, T, length) or none. Outputs: (B, T, Do), the
+ * cache.
  * CAUSAL: query t, which is at the position of the update plus t, sees keys up to there. */
 #include <string.h>
 

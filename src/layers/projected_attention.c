@@ -260,8 +260,8 @@ static enum attn_status prepare_update(const struct attn_context* context,
     struct attn_factor factor = factor_of(layer, place, attn_rows_out(NULL, 0));
     factor.out = attn_rows_out(cache_half(layer, cache, half), factor.columns);
     factor.out.row_place = row_place;
-    *projection = (struct projection){
-        &call->value, rows, layer->weight[layer->config.use_bias ? 2 * place : place].depth, factor};
+    const int index = layer->config.use_bias ? 2 * place : place;
+    *projection = (struct projection){&call->value, rows, layer->weight[index].depth, factor};
     return ATTN_OK;
 }
 

@@ -76,7 +76,9 @@ test_that("masks of all kinds must all agree", {
     # a mask that a sequence carries hides keys, not queries; one that is given wins
     carried <- layer(set_keras_mask(x, padding), set_keras_mask(y, source_padding))
     expect_identical(get_keras_mask(carried), padding)
-    expect_masked(carried, function(b) causal & keys(padding, b), function(b) keys(source_padding, b))
+    expect_masked(
+      carried, function(b) causal & keys(padding, b), function(b) keys(source_padding, b)
+    )
     expect_masked(
       layer(set_keras_mask(x, !padding), y, decoder_padding_mask = padding),
       function(b) causal & keys(padding, b), function(b) all_seen
