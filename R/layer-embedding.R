@@ -9,8 +9,11 @@ embedding_kind <- tensor_kind(
   required = c("input_dim", "output_dim"),
   supports_masking = function(self) self$config$mask_zero,
   output_mask = function(self, inputs, mask) if (self$config$mask_zero) inputs != 0,
-  # Numbers of rows are as exact as they came, whatever the layer's dtype.
-  input_dtype = function(self, x) if (is.double(x)) "float64" else array_dtype(self, x),
+  # Numbers of rows are as exact as they came, whatever the layer's dtype. A missing one is
+  # no whole number.
+  input_dtype = function(self, x) {
+    if (is.double(x) || anyNA(x)) "float64" else array_dtype(self, x)
+  },
   output_shape = function(self, shapes) {
     c(check_embedding_shape(self, shapes[[1L]]), self$config$output_dim)
   },

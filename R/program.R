@@ -225,15 +225,10 @@ r_step_layers <- function(program) {
 abort_step <- function(owner, kind, number) {
   if (kind == "index") {
     abort_argument(owner, "inputs", "ids of rows that there are",
-      received = sprintf("the id %s", format_id(number))
+      received = sprintf("the id %s", describe_number_or_text(number))
     )
   }
   abort_shape(owner, "inputs", "of shapes that fit the layer", "shapes that do not")
-}
-
-# Integers that are NA are the core's smallest whole number.
-format_id <- function(number) {
-  if (isTRUE(number == -2^31)) "NA" else describe_number_or_text(number)
 }
 
 # The entries first, ..., first + count - 1 of an array's first axis, with its mask.

