@@ -152,7 +152,11 @@ new_keras_tensor <- function(shape, dtype, name = NULL, optional = FALSE,
   state$node <- node
   state$index <- index
   lockEnvironment(state, bindings = TRUE)
-  structure(list(state), class = "keras_tensor")
+  tensor <- structure(list(state), class = "keras_tensor")
+  if (!is.null(node)) {
+    assign(as.character(index), tensor, envir = node$outputs)
+  }
+  tensor
 }
 
 # One call of a layer with symbolic tensors. An environment, so that one node can be told
@@ -164,8 +168,50 @@ new_node <- function(self, inputs, arguments) {
   node$layer <- layer_object(self)
   node$inputs <- inputs
   node$arguments <- arguments
+  node$outputs <- new.env(parent = emptyenv())
   lockEnvironment(node, bindings = TRUE)
+  remember_node(self, node)
   node
+}
+
+# What the layer has been called with, for `layer$input` and `layer$output`: no part of the
+# layer, and not saved with it; models keep the nodes that they are made of.
+remember_node <- function(self, node) {
+  called <- .Call(ffi_cache_get, self$called)
+  if (is.null(called)) {
+    called <- new.env(parent = emptyenv())
+    self$called <- .Call(ffi_cache_new, self, called)
+  }
+  called$nodes <- c(called$nodes, list(node))
+}
+
+# The symbolic tensors of a layer's only call.
+called_node <- function(self, what) {
+  nodes <- .Call(ffi_cache_get, self$called)$nodes
+  if (length(nodes) != 1L) {
+    attn_abort(
+      sprintf("%s: `%s` needs a layer that was called once with symbolic tensors, not %s.",
+        self$label, what, if (length(nodes)) "several times" else "never"
+      ),
+      "attn_error_state",
+      owner = self$label, argument = what, expected = "one call with symbolic tensors",
+      received = sprintf("%d calls", length(nodes))
+    )
+  }
+  nodes[[1L]]
+}
+
+node_outputs <- function(node) {
+  places <- sort(as.integer(names(node$outputs)))
+  unname(mget(as.character(places), envir = node$outputs))
+}
+
+# A model that has been read again knows its nodes, its layers do not.
+recall_nodes <- function(nodes) {
+  forgot <- vapply(nodes, function(node) {
+    is.null(.Call(ffi_cache_get, layer_self(node$layer)$called))
+  }, NA)
+  for (node in nodes[as.logical(forgot)]) remember_node(layer_self(node$layer), node)
 }
 
 # The class alone does not make a tensor: only the locked state does.

@@ -32,6 +32,8 @@
 #'   like `"query/kernel"`.
 #' * `losses`: a list of numbers, the losses of activity regularizers in the last call,
 #'   then those of weight regularizers, in Keras's order.
+#' * `input`, `output`: the symbolic tensors of the layer's only call with such tensors, for
+#'   models that end, or begin, at this layer.
 #' * What the constructor was given: `num_heads`, `key_dim`, `value_dim`, `head_dim`,
 #'   `num_query_heads`, `num_key_value_heads`, `use_scale`, `score_mode`, `dropout`,
 #'   `use_bias`, `use_gate`, `output_shape`, `attention_axes` (after building: all of
@@ -125,7 +127,9 @@ layer_properties <- list(
   weights = function(self) layer_weights(self),
   trainable_weights = function(self) if (self$trainable) layer_weights(self) else list(),
   non_trainable_weights = function(self) if (self$trainable) list() else layer_weights(self),
-  losses = function(self) layer_losses(self)
+  losses = function(self) layer_losses(self),
+  input = function(self) one_or_list(find_tensors(called_node(self, "input")$inputs)),
+  output = function(self) one_or_list(node_outputs(called_node(self, "output")))
 )
 
 heads_properties <- list(

@@ -213,6 +213,7 @@ model_self <- function(object, owner, argument = "object") {
 
 find_layer <- function(self, name, index) {
   owner <- self$label
+  recall_nodes(self$nodes)
   layers <- self$layers
   if (!is.null(index)) {
     if (!is_whole_number(index) || index == 0 || abs(index) > length(layers)) {

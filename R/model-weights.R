@@ -202,7 +202,8 @@ match_h5_values <- function(tree, weights) {
     if (length(there)) there[1L] else NA_character_
   }, "")
   # what else Keras keeps in a file: random states, the optimizer's
-  is_weight <- grepl("^(layers|vars)/", names(weights)) & !grepl("(^|/)seed_generator/", names(weights))
+  is_weight <- grepl("^(layers|vars)/", names(weights)) &
+    !grepl("(^|/)seed_generator/", names(weights))
   list(
     values = lapply(found, function(key) if (!is.na(key)) weights[[key]]),
     extra = setdiff(names(weights)[is_weight], found),

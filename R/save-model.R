@@ -447,7 +447,8 @@ match_values <- function(tree, file, self) {
 }
 
 model_from_file <- function(dict, owner, path) {
-  if (!is_plain_list(dict) || !is_string(dict[["class_name"]]) || !is_plain_list(dict[["config"]])) {
+  if (!is_plain_list(dict) || !is_string(dict[["class_name"]]) ||
+    !is_plain_list(dict[["config"]])) {
     abort_file(owner, path, "its config is not that of a model", expected = "a model")
   }
   shown <- if (is.raw(path)) "the raw vector" else encodeString(enc2utf8(path), quote = "\"")

@@ -331,7 +331,8 @@ static int is_part(const struct attn_value* value, ptrdiff_t first, ptrdiff_t en
                    SEXP array) {
     SEXP dims = Rf_getAttrib(array, R_DimSymbol);
     if (ALTREP(array) || (SEXPTYPE)TYPEOF(array) != r_type(value->type) ||
-        TYPEOF(dims) != INTSXP || value->rank < 1 || Rf_xlength(dims) != value->rank || value->dim[0] != entries) {
+        TYPEOF(dims) != INTSXP || value->rank < 1 || Rf_xlength(dims) != value->rank ||
+        value->dim[0] != entries) {
         return 0;
     }
     const int* dim = INTEGER_RO(dims);

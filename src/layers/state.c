@@ -200,7 +200,8 @@ static enum attn_status read_weights(struct attn_layer* layer, const unsigned ch
 enum attn_status attn_layer_state_read(const unsigned char* bytes, size_t size,
                                        struct attn_layer** layer) {
     if (size < ATTN_STATE_SIGNATURE + CHECKSUM ||
-        attn_get(bytes + size - CHECKSUM, CHECKSUM) != attn_state_checksum(bytes, size - CHECKSUM)) {
+        attn_get(bytes + size - CHECKSUM, CHECKSUM) !=
+            attn_state_checksum(bytes, size - CHECKSUM)) {
         return ATTN_BAD_STATE;
     }
     if (memcmp(bytes, signature, sizeof signature) != 0) {

@@ -97,7 +97,8 @@ static void REAL_NAME(weigh_tile)(const struct REAL_NAME(attend) * attend,
         REAL_NAME(drop_weights)(p, &seen, tile.s_begin, count);
     }
     memset(panel->logits, 0, (size_t)(before * width) * sizeof(real));
-    memset(seen.logits + count * width, 0, (size_t)((keys - before - count) * width) * sizeof(real));
+    memset(seen.logits + count * width, 0,
+           (size_t)((keys - before - count) * width) * sizeof(real));
 }
 
 /* Bytes of one thread: the panels of a group with their tiles of weights, and one

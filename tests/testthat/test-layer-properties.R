@@ -167,3 +167,28 @@ test_that("call() is the layer", {
   expect_identical(layer$call(x, x), layer(x, x))
   expect_identical(formals(layer$call), formals(layer))
 })
+
+test_that("a layer that was called once gives its symbolic input and output", {
+  input <- keras_input(4)
+  first <- layer_dense(units = 3)
+  expect_attn_error(first$output, "state", "output")
+  output <- layer_dense(first(input), units = 2)
+  model <- keras_model(input, output)
+  expect_identical(first$input, input)
+  expect_identical(dim(first$output), c(NA, 3L))
+  x <- matrix(stats::rnorm(8), 2)
+  part <- keras_model(input, first$output)
+  expect_equal(part(x), first(x), tolerance = 1e-6)
+  # a model that is read again knows how its layers were called
+  again <- unserialize(serialize(model, NULL))
+  same <- keras_model(again$input, get_layer(again, index = 2)$output)
+  expect_identical(same(x), part(x))
+  first(input)
+  expect_attn_error(first$output, "state", "output")
+  attention <- layer_attention()
+  result <- attention(list(keras_input(c(3, 2)), keras_input(c(5, 2))),
+    return_attention_scores = TRUE
+  )
+  expect_length(attention$input, 2)
+  expect_identical(attention$output, result)
+})
