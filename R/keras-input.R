@@ -185,9 +185,11 @@ remember_node <- function(self, node) {
   called$nodes <- c(called$nodes, list(node))
 }
 
-# The symbolic tensors of a layer's only call.
+called_nodes <- function(self) .Call(ffi_cache_get, self$called)$nodes
+
+# A layer's only call with symbolic tensors.
 called_node <- function(self, what) {
-  nodes <- .Call(ffi_cache_get, self$called)$nodes
+  nodes <- called_nodes(self)
   if (length(nodes) != 1L) {
     attn_abort(
       sprintf("%s: `%s` needs a layer that was called once with symbolic tensors, not %s.",

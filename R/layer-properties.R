@@ -163,7 +163,9 @@ layer_members <- function(self) {
 }
 
 layer_member_names <- function(self) {
-  unique(c(names(self$config), names(layer_members(self))))
+  known <- unique(c(names(self$config), names(layer_members(self))))
+  was_called_once <- self$calls == "model" || length(called_nodes(self)) == 1L
+  if (was_called_once) known else setdiff(known, c("input", "output"))
 }
 
 #' @rdname attn_layer
