@@ -140,7 +140,8 @@ test_that("a clone has the structure, and weights of its own", {
   set_weights(copy, lapply(get_weights(model), function(w) w * 0))
   expect_identical(model(list(t = x)), before)
 
-  wider <- clone_model(model, input_tensors = keras_input(shape = c(5, 8), name = "other"), recursive = TRUE,
+  other <- keras_input(shape = c(5, 8), name = "other")
+  wider <- clone_model(model, input_tensors = other, recursive = TRUE,
     clone_function = function(layer) {
       if (inherits(layer, "attn_layer_dense")) layer$from_config(layer$get_config()) else layer
     }
