@@ -339,8 +339,10 @@ process_member <- function(member, members, owner) {
       break
     }
     what <- sprintf("the call of the layer %s", quote_name(member$name))
-    results <- within_config(make_call(member, found), owner, what)
-    member$results <- c(member$results, list(find_tensors(results)))
+    results <- find_tensors(within_config(make_call(member, found), owner, what))
+    # a list with names may have them in another order than they are numbered in
+    results <- results[order(vapply(results, function(tensor) tensor$index, 1L))]
+    member$results <- c(member$results, list(results))
     member$nodes <- member$nodes[-1L]
   }
 }

@@ -314,3 +314,72 @@ test_that("anything in the place of anything in a config is an error with a clas
   }, "")
   expect_setequal(outcomes, c("made", "refused"))
 })
+
+test_that("sequential models are written as Keras writes them", {
+  model <- keras_model_sequential(input_shape = 4, name = "s") |> layer_dense(2, name = "d")
+  dict <- dict_of(model)
+  expect_identical(dict$module, "keras")
+  expect_identical(dict$class_name, "Sequential")
+  expect_null(dict$registered_name)
+  expect_identical(dict$build_config, list(input_shape = list(NULL, 4L)))
+  expect_identical(names(dict$config), c("name", "trainable", "dtype", "layers", "build_input_shape"))
+  expect_identical(dict$config$build_input_shape, list(NULL, 4L))
+  expect_identical(
+    vapply(dict$config$layers, function(layer) layer$class_name, ""), c("InputLayer", "Dense")
+  )
+  expect_false("inbound_nodes" %in% names(dict$config$layers[[2]]))
+  expect_identical(get_config(from_config(dict)), get_config(model))
+  expect_identical(get_config(from_config(dict$config)), get_config(model))
+  # without its input layer, as older versions wrote it: the shape is said elsewhere
+  older <- dict
+  older$config$layers <- older$config$layers[2]
+  read <- from_config(older)
+  expect_identical(dim(read$input), c(NA, 4L))
+  open <- keras_model_sequential(layers = list(layer_dense(units = 2, name = "d")), name = "s")
+  expect_false("build_config" %in% names(dict_of(open)))
+  expect_identical(get_config(from_config(dict_of(open))), get_config(open))
+  bad <- dict
+  bad$config$layers[[2]]$class_name <- "Lambda"
+  expect_attn_error(from_config(bad), "config", "Lambda")
+  bad <- dict
+  bad$config$layers[[2]]$config$units <- "many"
+  expect_attn_error(from_config(bad), "config", "layer \"d\".*units")
+})
+
+test_that("inputs and outputs with names stay what they are, in any order of names", {
+  a <- keras_input(3, name = "za")
+  b <- keras_input(3, name = "yb")
+  inner <- keras_model(
+    list(z = a, y = b), list(q = layer_add(a, b), p = layer_subtract(a, b)), name = "dict"
+  )
+  s <- keras_input(3, name = "s")
+  t <- keras_input(3, name = "t")
+  outer <- keras_model(list(s, t), inner(list(z = s, y = t)), name = "outer")
+  given <- list(matrix(1:6, 2), matrix(6:1, 2))
+  expect_identical(outer(given)$q, matrix(7, 2, 3))
+  for (again in list(from_config(save_model_config(outer)), from_config(get_config(outer)))) {
+    expect_identical(again(given), outer(given))
+    expect_identical(get_config(again), get_config(outer))
+  }
+})
+
+test_that("layers that are frozen stay so, whatever their model is", {
+  x <- keras_input(3)
+  frozen <- layer_dense(units = 2, name = "frozen")
+  frozen$trainable <- FALSE
+  model <- keras_model(x, layer_dense(frozen(x), 2, name = "free"))
+  read <- from_config(get_config(model))
+  expect_identical(
+    vapply(read$layers, function(layer) layer$trainable, NA), c(TRUE, FALSE, TRUE)
+  )
+  expect_true(read$trainable)
+})
+
+test_that("functions of R are in no config", {
+  x <- keras_input(3)
+  model <- keras_model(x, layer_lambda(x, function(x) x, output_shape = 3, name = "mine"))
+  expect_attn_error(get_config(model), "config", "\"mine\".*function of R")
+  path <- withr::local_tempfile(fileext = ".safetensors")
+  expect_attn_error(save_model(model, path), "config", "function of R")
+  expect_false(file.exists(path))
+})

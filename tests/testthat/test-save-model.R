@@ -360,7 +360,51 @@ test_that("a config that asks for more memory than the file has weights is refus
 })
 
 test_that("models that are not built have no weights to save", {
-  skip("sequential models")
+  model <- keras_model_sequential(layers = list(layer_dense(units = 3), layer_dense(units = 2)))
+  path <- withr::local_tempfile(fileext = ".safetensors")
+  expect_attn_error(save_model(model, path), "state", "not built")
+  expect_attn_error(save_model_weights(model, path), "state", "not built")
+  expect_attn_error(load_model_weights(model, path), "state", "not built")
+  expect_false(file.exists(path))
+  x <- random_array(2, 4)
+  y <- model(x)
+  save_model(model, path)
+  expect_identical(load_model(path)(x), y)
+})
+
+test_that("sequential models, and layers made of layers, come back from every format", {
+  set.seed(1)
+  model <- keras_model_sequential(input_shape = c(5, 8), name = "seq") |>
+    layer_multi_head_attention(num_heads = 2, key_dim = 3, name = "mha") |>
+    layer_time_distributed(layer_dense(units = 8, name = "inner"), name = "td") |>
+    layer_transformer_encoder(intermediate_dim = 6, num_heads = 2, name = "enc") |>
+    layer_conv_1d(filters = 3, kernel_size = 2, name = "cv") |>
+    layer_flatten() |>
+    layer_dense(units = 2, name = "end")
+  x <- random_array(2, 5, 8)
+  y <- model(x)
+  path <- withr::local_tempfile(fileext = ".safetensors")
+  save_model(model, path)
+  expect_identical(load_model(path)(x), y)
+  expect_true(all(c("td/inner/kernel", "enc/self_attention_layer/query/kernel") %in%
+    names(read_safetensors(path)$tensors)))
+  # as a part of another
+  input <- keras_input(c(5, 8), name = "i")
+  outer <- keras_model(input, list(layer_dense(model(input), 3, name = "head"), model(input)))
+  save_model(outer, path, overwrite = TRUE)
+  expect_identical(load_model(path)(x), outer(x))
+  skip_if_not_installed("hdf5r")
+  skip_if_not_installed("zip")
+  loaded <- load_model(save_model(outer))
+  expect_identical(loaded(x), outer(x))
+  expect_identical(get_config(loaded), get_config(outer))
+  h5 <- withr::local_tempfile(fileext = ".weights.h5")
+  save_model_weights(model, h5)
+  names <- read_weights_h5(h5)$names
+  expect_false("layers/input_layer/vars" %in% names(names))
+  expect_identical(names[["layers/time_distributed/layer/vars"]], "inner")
+  expect_true("layers/conv1d/vars" %in% names(names))
+  expect_true("layers/transformer_encoder/_self_attention_layer/query_dense/vars" %in% names(names))
 })
 
 # ---- damaged files ----
