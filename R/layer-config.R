@@ -186,7 +186,7 @@ shapes_from_build_config <- function(build_config) {
 
 #' Configs of layers and other objects
 #'
-#' `get_config()` gives the settings of a layer (or of an initializer, regularizer or
+#' `get_config()` gives the settings of a layer or model (or of an initializer, regularizer or
 #' constraint) as a named list with the fields of Keras's `get_config()`;
 #' `from_config()` makes a new object from them. Weights are not part of a config.
 #'
@@ -195,10 +195,10 @@ shapes_from_build_config <- function(build_config) {
 #' with `jsonlite::fromJSON()`. Keras reads the result, and configs that Keras wrote can
 #' be read here.
 #'
-#' @param object A layer, initializer, regularizer or constraint.
+#' @param object A layer, model, initializer, regularizer or constraint.
 #' @param config A config: either with the class, as [serialize_keras_object()] gives it
 #'   (`list(class_name = , config = )`), or the bare list that `get_config()` gives for
-#'   one of the four attention layers, which is recognized by its fields. (For a bare
+#'   a model or one of the four attention layers, which is recognized by its fields. (For a bare
 #'   config of any other object use its class's name.) Either may be a string of JSON.
 #' @param custom_objects Keras's place for classes of one's own, which there are none of
 #'   here: `NULL`.

@@ -1,9 +1,4 @@
-# From configs to models. Nothing in a config is trusted and nothing of it is run: classes
-# come from the table of kinds, and everything else is refused by name before the first
-# layer is made.
-
-# Deeper than this, a config is not one that Keras wrote (and R's own stack would end).
-config_depth <- 100L
+# From configs to models. (What may be in one: config-content.R.)
 
 abort_config <- function(owner, problem, received = problem, expected = "a config of Keras") {
   attn_abort(sprintf("%s: %s.", owner, problem), "attn_error_config",
@@ -28,82 +23,6 @@ within_config <- function(code, owner, what) {
   }
   tryCatch(code, error = fail)
 }
-
-# ---- what may be in a config ----
-
-# A look at everything in a config before anything is made from it.
-check_config_content <- function(x, owner, depth = 0L) {
-  if (depth > config_depth) {
-    abort_config(owner, sprintf("the config is nested deeper than %d levels", config_depth))
-  }
-  if (is.object(x) || !(is.null(x) || is.list(x) || is.atomic(x))) {
-    abort_config(owner, paste("the config has", describe_value(x), "in it"))
-  }
-  if (!is.list(x)) {
-    return(invisible())
-  }
-  if (is_string(x[["class_name"]]) && "config" %in% names(x)) {
-    check_config_class(x, owner)
-  }
-  # how a model was trained is of no concern here
-  own <- if (is.null(names(x))) x else x[!(names(x) %in% "compile_config")]
-  for (part in own) {
-    check_config_content(part, owner, depth + 1L)
-  }
-}
-
-# Those that could make Python run what is in the file.
-code_classes <- c(
-  "Lambda", "TFOpLambda", "SlicingOpLambda", "__lambda__", "function", "__function__",
-  "TorchModuleWrapper", "JaxLayer", "FlaxLayer", "TFSMLayer"
-)
-
-check_config_class <- function(dict, owner) {
-  class_name <- dict[["class_name"]]
-  module <- dict[["module"]]
-  registered <- dict[["registered_name"]]
-  refuse <- function(why) {
-    of <- if (is_string(module)) sprintf(" of the module %s", quote_name(module)) else ""
-    abort_config(owner,
-      sprintf("the config has the class %s%s, %s", quote_name(class_name), of, why),
-      received = class_name, expected = "classes that are known here"
-    )
-  }
-  if (class_name %in% code_classes) {
-    name <- if (is_string(dict[["config"]])) paste(" called", quote_name(dict[["config"]])) else ""
-    refuse(sprintf("code%s that is not run here", name))
-  }
-  is_ours <- is.null(module) ||
-    (is_string(module) && grepl("^(keras|keras_hub|keras_nlp)([.]|$)", module))
-  if (!is_ours) {
-    refuse("which is not Keras's")
-  }
-  is_custom <- !is.null(registered) && !(is_string(registered) &&
-    (registered == class_name || grepl("^(keras_hub|keras_nlp|keras)>", registered)))
-  if (is_custom) {
-    refuse("which is somebody's own")
-  }
-  if (!is_known_class(class_name, module)) {
-    refuse("which is not known here")
-  }
-}
-
-is_known_class <- function(class_name, module) {
-  class_name %in% c("__keras_tensor__", "__numpy__", "__tensor__", "DTypePolicy", "Model") ||
-    !is.null(layer_kind_of_class(class_name)) ||
-    (is_string(module) && grepl("^keras[.]src[.]ops[.]", module)) ||
-    is_object_class(class_name)
-}
-
-# Initializers, regularizers and constraints; their own readers say more.
-is_object_class <- function(class_name) {
-  kinds <- list(initializer_kind(), regularizer_kind(), constraint_kind())
-  any(vapply(kinds, function(kind) {
-    class_name %in% c(names(kind$builders), names(kind$aliases))
-  }, NA))
-}
-
-is_model_class <- function(class_name) class_name %in% c("Functional", "Model", "Sequential")
 
 # ---- models ----
 
@@ -174,11 +93,13 @@ check_model_fields <- function(config, known, owner) {
 }
 
 functional_from_config <- function(config, owner) {
-  check_model_fields(config, c("name", "trainable", "layers", "input_layers", "output_layers"), owner)
+  known <- c("name", "trainable", "layers", "input_layers", "output_layers")
+  check_model_fields(config, known, owner)
   entries <- config_field(config, "layers", is_plain_list, owner, "a list of layers")
   names <- vapply(entries, member_name, "", owner)
   if (anyDuplicated(names)) {
-    abort_config(owner, sprintf("two layers have the name %s", quote_name(names[duplicated(names)][1L])))
+    twice <- names[duplicated(names)][1L]
+    abort_config(owner, sprintf("two layers have the name %s", quote_name(twice)))
   }
   members <- Map(function(entry, name) new_member(entry, name, owner), entries, names)
   names(members) <- names
@@ -372,7 +293,9 @@ read_old_node <- function(node, member, owner) {
     is_plain_list(input) && length(input) %in% 3:4 && is_string(input[[1L]])
   }, NA))
   if (!ok) {
-    abort_config(owner, sprintf("a call of the layer %s is not understood", quote_name(member$name)))
+    abort_config(owner, sprintf(
+      "a call of the layer %s is not understood", quote_name(member$name)
+    ))
   }
   tensors <- lapply(node, function(input) {
     list(class_name = "__keras_tensor__", config = list(keras_history = input[1:3]))
@@ -447,7 +370,9 @@ array_from_rows <- function(rows, owner) {
   ok <- length(shape) <= most_dims && (is.numeric(values) || is.logical(values)) &&
     length(values) == prod(shape) && has_shape(rows, shape)
   if (!ok) {
-    abort_config(owner, "an array in the config has rows of different lengths, or other values than numbers")
+    abort_config(owner, paste(
+      "an array in the config has rows of different lengths, or other values than numbers"
+    ))
   }
   if (length(shape)) {
     values <- aperm(array(values, rev(shape)), rev(seq_along(shape)))

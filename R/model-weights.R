@@ -221,7 +221,7 @@ match_named_values <- function(tree, tensors) {
 
 # Keras 2 listed the layers that have weights, in the order of the model, with the weights
 # of all that is inside them.
-match_old_values <- function(tree, layers, self) {
+match_old_values <- function(tree, layers) {
   layers <- layers[lengths(layers) > 0L]
   tops <- vapply(strsplit(tree_keys(tree), "/", fixed = TRUE), function(parts) parts[2L], "")
   order <- unique(tops)

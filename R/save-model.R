@@ -97,7 +97,7 @@ load_model <- function(model, custom_objects = NULL, compile = TRUE, safe_mode =
   loaded <- with_blank_weights(size, owner, path, model_from_file(file$config, owner, path))
   self <- layer_self(loaded)
   tree <- weight_tree(self)
-  values <- check_found_values(tree, match_values(tree, file, self), FALSE, owner, path)
+  values <- check_found_values(tree, match_values(tree, file), FALSE, owner, path)
   set_tree_values(tree, values)
   loaded
 }
@@ -172,7 +172,7 @@ load_model_weights <- function(model, filepath, skip_mismatch = FALSE, ...) {
   path <- check_source(filepath, owner, "filepath")
   tree <- built_tree(self, owner)
   file <- read_model_file(path, owner, with_config = FALSE)
-  found <- match_values(tree, file, self)
+  found <- match_values(tree, file)
   set_tree_values(tree, check_found_values(tree, found, skip_mismatch, owner, path))
   invisible(model)
 }
@@ -438,17 +438,18 @@ check_text_checksum <- function(text, metadata, owner, path) {
   }
 }
 
-match_values <- function(tree, file, self) {
+match_values <- function(tree, file) {
   switch(file$kind,
     h5 = match_h5_values(tree, file$weights),
-    old = match_old_values(tree, file$layers, self),
+    old = match_old_values(tree, file$layers),
     match_named_values(tree, file$weights)
   )
 }
 
 model_from_file <- function(dict, owner, path) {
-  if (!is_plain_list(dict) || !is_string(dict[["class_name"]]) ||
-    !is_plain_list(dict[["config"]])) {
+  is_dict <- is_plain_list(dict) && is_string(dict[["class_name"]]) &&
+    is_plain_list(dict[["config"]])
+  if (!is_dict) {
     abort_file(owner, path, "its config is not that of a model", expected = "a model")
   }
   shown <- if (is.raw(path)) "the raw vector" else encodeString(enc2utf8(path), quote = "\"")

@@ -322,7 +322,9 @@ test_that("sequential models are written as Keras writes them", {
   expect_identical(dict$class_name, "Sequential")
   expect_null(dict$registered_name)
   expect_identical(dict$build_config, list(input_shape = list(NULL, 4L)))
-  expect_identical(names(dict$config), c("name", "trainable", "dtype", "layers", "build_input_shape"))
+  expect_identical(
+    names(dict$config), c("name", "trainable", "dtype", "layers", "build_input_shape")
+  )
   expect_identical(dict$config$build_input_shape, list(NULL, 4L))
   expect_identical(
     vapply(dict$config$layers, function(layer) layer$class_name, ""), c("InputLayer", "Dense")
