@@ -1,9 +1,10 @@
 # layer_position_embedding(): learned positions. In C: src/layers/position.c. And what the
 # layers that know positions share.
 
-# What makes a kind one of KerasHub's.
+# What makes a kind one of KerasHub's. Keras writes the module of such a class as Python
+# has it, and finds the class by its registered name.
 hub_kind <- function(kind, ...) {
-  kind$module <- "keras_hub.layers"
+  kind$module <- paste0("keras_hub.src.layers.modeling.", kind$prefix)
   kind$registered_name <- paste0("keras_hub>", kind$class_name)
   c(kind, list(...))
 }

@@ -80,7 +80,7 @@ test_that("config and saved state are complete", {
   config <- get_config(layer)
   expect_named(config, c("name", "trainable", "dtype", "sequence_length", "initializer"))
   dict <- serialize_keras_object(layer)
-  expect_identical(dict$module, "keras_hub.layers")
+  expect_identical(dict$module, "keras_hub.src.layers.modeling.position_embedding")
   expect_identical(dict$registered_name, "keras_hub>PositionEmbedding")
   again <- deserialize_keras_object(dict)
   expect_identical(get_config(again), config)
