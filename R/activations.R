@@ -4,14 +4,40 @@
 # Those that a layer's `activation` may be. (glu and threshold are functions only: the one
 # makes an axis half as long, the other has no defaults.)
 activation_names <- c(
-  "linear", "relu", "gelu", "silu", "sigmoid", "tanh", "softmax", "leaky_relu", "relu6", "elu",
-  "celu", "selu", "softplus", "softsign", "squareplus", "soft_shrink", "hard_shrink",
+  "linear", "relu", "gelu", "gelu_approximate", "silu", "sigmoid", "tanh", "softmax",
+  "leaky_relu", "relu6", "elu", "celu", "selu", "softplus", "softsign", "squareplus", "soft_shrink", "hard_shrink",
   "tanh_shrink", "sparse_plus", "log_sigmoid", "hard_sigmoid", "sparse_sigmoid", "hard_silu",
   "hard_tanh", "exponential", "mish", "log_softmax", "sparsemax"
 )
 
-# Keras's other names for some of them, which its configs do not have.
-activation_aliases <- c(swish = "silu", hard_swish = "hard_silu")
+# Keras's other names for some of them, which its configs do not have; and those by which
+# KerasHub, of one version or another, registers its function.
+activation_aliases <- c(
+  swish = "silu", hard_swish = "hard_silu",
+  "keras_hub>gelu_approximate" = "gelu_approximate",
+  "keras_nlp>gelu_approximate" = "gelu_approximate"
+)
+
+# In configs: Keras has a name for each but one, which is a function of KerasHub.
+activation_config <- function(name) {
+  if (!identical(name, "gelu_approximate")) {
+    return(name)
+  }
+  registered <- "keras_hub>gelu_approximate"
+  list(
+    module = "keras_hub.src.utils.keras_utils", class_name = "function", config = registered,
+    registered_name = registered
+  )
+}
+
+# A function in a config that is one of those by its name.
+is_activation_config <- function(dict) {
+  module <- dict[["module"]]
+  is_known <- is.null(module) ||
+    (is_string(module) && grepl("^(builtins$|keras([.]|$)|keras_hub[.]|keras_nlp[.])", module))
+  is_known && identical(dict[["class_name"]], "function") && is_string(dict[["config"]]) &&
+    dict[["config"]] %in% c(activation_names, names(activation_aliases))
+}
 
 # Functions of a whole axis, where the others are of single numbers.
 axis_activations <- c("softmax", "log_softmax", "sparsemax")
@@ -31,7 +57,8 @@ as_activation <- function(x, owner, argument) {
     abort_argument(owner, argument,
       paste(
         "NULL, one of the functions activation_*(), or one of the names",
-        paste0("\"", activation_names, "\"", collapse = ", ")
+        paste0("\"", activation_names, "\"", collapse = ", "),
+        if (is.function(given)) "(layer_lambda() takes any function)"
       ),
       given
     )
@@ -114,7 +141,8 @@ halved_shape <- function(shape, axis, owner) {
 #' is one of these functions, or its name without `activation_`, with its defaults; what a
 #' layer keeps, and writes into its config, is the name. `"swish"` is another name of
 #' `"silu"`, `"hard_swish"` of `"hard_silu"` (x min(max(x / 6 + 1/2, 0), 1)), which is there
-#' by name alone.
+#' by name alone, as is `"gelu_approximate"`: KerasHub's `gelu_approximate`, gelu's form with
+#' tanh.
 #'
 #' | Function | Result |
 #' |--|--|

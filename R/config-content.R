@@ -43,6 +43,9 @@ check_config_class <- function(dict, owner) {
       received = class_name, expected = "classes that are known here"
     )
   }
+  if (is_activation_config(dict)) {
+    return(invisible())
+  }
   if (class_name %in% code_classes) {
     name <- if (is_string(dict[["config"]])) paste(" called", quote_name(dict[["config"]])) else ""
     refuse(sprintf("code%s that is not run here", name))

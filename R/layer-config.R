@@ -60,6 +60,9 @@ layer_config <- function(self) {
       config[[field]] <- as.list(config[[field]])
     }
   }
+  if (!is.null(config[["activation"]])) {
+    config$activation <- activation_config(config$activation)
+  }
   write_config <- layer_kinds[[self$kind]]$write_config
   if (!is.null(write_config)) {
     config <- write_config(self, config)

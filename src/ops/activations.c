@@ -94,6 +94,7 @@ int attn_activation_named(const char* name, struct attn_activation* activation) 
         {"silu", {ATTN_SILU, {0}}},
         {"swish", {ATTN_SILU, {0}}},
         {"gelu", {ATTN_GELU, {0}}},
+        {"gelu_approximate", {ATTN_GELU_TANH, {0}}}, /* KerasHub's name */
         {"tanh", {ATTN_TANH, {0}}},
         {"hard_tanh", {ATTN_CLIP, {1, 0, -1, 1}}},
         {"sigmoid", {ATTN_SIGMOID, {0}}},

@@ -15,6 +15,7 @@ formulas <- list(
   celu = function(x) ifelse(x < 0, expm1(x), x),
   selu = function(x) 1.0507009873554805 * ifelse(x < 0, 1.6732632423543772 * expm1(x), x),
   gelu = function(x) x * (1 + erf(x / sqrt(2))) / 2,
+  gelu_approximate = function(x) x * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x^3))) / 2,
   silu = function(x) x * stats::plogis(x),
   mish = function(x) x * tanh(log1p(exp(x))),
   sigmoid = stats::plogis,
@@ -69,7 +70,7 @@ test_that("every activation of Keras is there by name, and is its formula", {
 test_that("the functions compute what the layers do, and keep the shape", {
   set.seed(1)
   x <- array(stats::rnorm(24), c(2, 3, 4))
-  for (name in setdiff(names(formulas), "hard_silu")) {
+  for (name in setdiff(names(formulas), c("hard_silu", "gelu_approximate"))) {
     fun <- get(paste0("activation_", name))
     expect_identical(fun(x), layer_activation(x, name), label = name)
     expect_identical(layer_dense(units = 2, activation = fun)$activation, name)
@@ -79,6 +80,61 @@ test_that("the functions compute what the layers do, and keep the shape", {
   expect_identical(activation_relu(c(TRUE, FALSE)), c(1, 0))
   mask <- matrix(c(TRUE, FALSE), 2, 3)
   expect_identical(get_keras_mask(activation_tanh(set_keras_mask(x, mask))), mask)
+})
+
+test_that("gelu's form with tanh is a name, written to configs as KerasHub's function", {
+  registered <- "keras_hub>gelu_approximate"
+  dict <- list(
+    module = "keras_hub.src.utils.keras_utils", class_name = "function", config = registered,
+    registered_name = registered
+  )
+  layers <- list(
+    layer_activation(activation = "gelu_approximate"),
+    layer_dense(units = 2, activation = "gelu_approximate"),
+    layer_einsum_dense(equation = "ab,bc->ac", output_shape = 2, activation = registered),
+    layer_conv_1d(filters = 2, kernel_size = 1, activation = "keras_nlp>gelu_approximate"),
+    layer_transformer_encoder(intermediate_dim = 4, num_heads = 1, activation = dict),
+    layer_transformer_decoder(intermediate_dim = 4, num_heads = 1, activation = dict)
+  )
+  for (layer in layers) {
+    expect_identical(layer$activation, "gelu_approximate")
+    expect_identical(get_config(layer)$activation, dict)
+    expect_identical(from_config(serialize_keras_object(layer))$activation, "gelu_approximate")
+  }
+  model <- keras_model_sequential(input_shape = c(3, 4)) |>
+    layer_transformer_encoder(intermediate_dim = 8, num_heads = 2, activation = registered)
+  x <- array(stats::rnorm(24), c(2, 3, 4))
+  again <- from_config(get_config(model))
+  set_weights(again, get_weights(model))
+  expect_identical(predict(again, x), predict(model, x))
+  of_keras_nlp <- list(
+    module = "keras_nlp.src.utils.keras_utils", class_name = "function",
+    config = "keras_nlp>gelu_approximate", registered_name = "keras_nlp>gelu_approximate"
+  )
+  config <- list(class_name = "Dense", config = list(units = 2L, activation = of_keras_nlp))
+  expect_identical(from_config(config)$activation, "gelu_approximate")
+})
+
+test_that("functions in configs are those of the names, or are refused", {
+  dense <- function(...) {
+    layer <- list(
+      class_name = "Dense", config = list(name = "d", units = 2L, activation = list(...))
+    )
+    list(class_name = "Sequential", config = list(name = "s", layers = list(layer)))
+  }
+  plain <- dense(module = "builtins", class_name = "function", config = "relu")
+  expect_identical(from_config(plain)$layers[[1L]]$activation, "relu")
+  for (bad in list(
+    dense(module = "os", class_name = "function", config = "relu"),
+    dense(module = "keras_hubs", class_name = "function", config = "relu"),
+    dense(module = "builtins", class_name = "function", config = "eval"),
+    dense(module = "builtins", class_name = "function", config = list("relu")),
+    dense(module = list(), class_name = "function", config = "relu"),
+    dense(module = "builtins", class_name = "__lambda__", config = "relu")
+  )) {
+    expect_error(from_config(bad), class = "attn_error_config")
+  }
+  expect_attn_error(layer_dense(units = 2, activation = function(x) x), "argument", "layer_lambda")
 })
 
 test_that("the precision is that of config_floatx()", {
