@@ -56,6 +56,9 @@ clone_layer <- function(self, how) {
     })
   }
   if (is.null(how$make)) {
+    if (self$kind == "lambda") {
+      return(clone_lambda(self))
+    }
     return(layer_from_config(self$kind, layer_config(self)))
   }
   layer <- how$make(layer_object(self))
@@ -63,6 +66,12 @@ clone_layer <- function(self, how) {
     abort_argument(how$owner, "clone_function", "a function that returns a layer", layer)
   }
   layer
+}
+
+# A function of R has no config, but the clone can call the same.
+clone_lambda <- function(self) {
+  base <- list(name = self$name, dtype = self$dtype, trainable = self$trainable)
+  do.call(layer_lambda, c(list(NULL), self$config, base), quote = TRUE)
 }
 
 clone_input <- function(tensor) {

@@ -118,6 +118,17 @@ test_that("losses of regularized weights are those of all layers", {
   expect_length(model$losses, 2)
 })
 
+test_that("functions of R are in a clone too", {
+  model <- keras_model_sequential(input_shape = 3) |>
+    layer_lambda(function(x, by) x * by, arguments = list(by = 3), name = "thrice") |>
+    layer_dense(units = 2)
+  copy <- clone_model(model)
+  expect_identical(get_layer(copy, index = 1)$name, "thrice")
+  set_weights(copy, get_weights(model))
+  x <- matrix(stats::rnorm(6), 2)
+  expect_identical(predict(copy, x), predict(model, x))
+})
+
 test_that("a clone has the structure, and weights of its own", {
   input <- keras_input(shape = c(5, 8), name = "tokens")
   shared <- layer_dense(units = 8, name = "shared")
