@@ -141,6 +141,8 @@ einsum_weights <- function(self, shape) {
 #'   `"..."`: a vector of positive whole numbers, `NA` for what follows from the input.
 #' @param bias_axes The letters of the output that the bias has, such as `"d"`; `NULL`
 #'   (default) for no bias.
+#' @param kernel_regularizer,bias_regularizer Penalties on the weights, see
+#'   [regularizer_l2()]; `NULL` for none.
 #' @param ... `name`, `dtype`, `trainable` and `activity_regularizer` of the layer.
 #' @section Masks:
 #' As in Keras the layer knows no masks: that of the input is lost, with a warning of class
