@@ -24,13 +24,20 @@ operators <- list(
 #' @section Types:
 #' Comparisons and logic give flags (`"bool"`), `/` floating point numbers, the others the
 #' wider of both types; a single whole number is an integer, also where R has it as a double:
-#' `x + 1` stays whole where `x` is. Results have no mask.
+#' `x + 1` stays whole where `x` is.
+#'
+#' @section Masks:
+#' As in Keras, results of operators have no mask. Where tensors carry one, such as those of
+#' an embedding with `mask_zero`, [layer_add()], [layer_multiply()], [layer_rescaling()] and
+#' the other layers keep it.
 #'
 #' @param e1,e2 Symbolic tensors; one of them may be a number or an array of numbers.
 #' @return A symbolic tensor.
 #' @section Errors:
 #' `attn_error_shape` for tensors that do not fit each other; `attn_error_argument` for
-#' anything that is neither a symbolic tensor nor numbers.
+#' anything that is neither a symbolic tensor nor numbers, and for functions of R, such as
+#' `exp(x)`, `sum(x)`, `mean(x)` or `t(x)`: those that layers have no name for go into a
+#' [layer_lambda()].
 #' @references <https://keras.io/api/ops/numpy/>
 #' @examples
 #' x <- keras_input(shape = c(4, 8))
@@ -51,3 +58,26 @@ Ops.keras_tensor <- function(e1, e2) {
     owner = owner
   )
 }
+
+# The functions of R that would look into the tensor's list, where there are no numbers.
+refuse_r_function <- function(name) {
+  abort_argument(sprintf("%s()", name), "x",
+    "an array (in a model: a layer such as layer_activation(), or layer_lambda())",
+    received = "a symbolic tensor"
+  )
+}
+
+#' @export
+Math.keras_tensor <- function(x, ...) refuse_r_function(.Generic)
+
+#' @export
+Summary.keras_tensor <- function(..., na.rm = FALSE) refuse_r_function(.Generic)
+
+#' @export
+mean.keras_tensor <- function(x, ...) refuse_r_function("mean")
+
+#' @export
+t.keras_tensor <- function(x) refuse_r_function("t")
+
+#' @export
+aperm.keras_tensor <- function(a, perm, ...) refuse_r_function("aperm")

@@ -97,6 +97,13 @@ test_that("what is no tensor and no number is refused, and shapes that do not fi
   expect_error(x * keras_input(shape = c(3, 5)), class = "attn_error_shape")
 })
 
+test_that("functions of R for numbers are refused: a tensor has none", {
+  x <- keras_input(shape = c(3, 4))
+  for (f in list(exp, sqrt, abs, cumsum, round, sum, max, range, mean, t, aperm)) {
+    expect_error(f(x), class = "attn_error_argument", regexp = "layer_lambda")
+  }
+})
+
 test_that("names are those that Keras gives, one after the other", {
   x <- keras_input(shape = 3)
   first <- x / 2
