@@ -3,6 +3,27 @@
 #include <stdint.h>
 #include <stdlib.h>
 
+/* Under the address sanitizer what is taken is followed by bytes that nobody may touch,
+ * and so is what is left of a block: else a step over the end of one piece of memory
+ * would go unseen into the next. */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define IS_GUARDED 1
+#endif
+#elif defined(__SANITIZE_ADDRESS__)
+#define IS_GUARDED 1
+#endif
+#ifdef IS_GUARDED
+#include <sanitizer/asan_interface.h>
+#define FORBID(start, size) __asan_poison_memory_region(start, size)
+#define ALLOW(start, size) __asan_unpoison_memory_region(start, size)
+enum { GUARD = 64 };
+#else
+#define FORBID(start, size) ((void)0)
+#define ALLOW(start, size) ((void)0)
+enum { GUARD = 0 };
+#endif
+
 enum { ALIGNMENT = 64, SMALLEST_BLOCK = 1 << 16 };
 
 struct attn_workspace_block {
@@ -27,14 +48,15 @@ static struct attn_workspace_block* new_block(size_t capacity) {
     block->capacity = capacity;
     block->used = 0;
     block->start = (unsigned char*)(block + 1) + padding;
+    FORBID(block->start, capacity);
     return block;
 }
 
 void* attn_workspace_take(struct attn_workspace* workspace, size_t count, size_t size) {
-    if (size != 0 && count > (SIZE_MAX - ALIGNMENT) / size) {
+    if (size != 0 && count > (SIZE_MAX - ALIGNMENT - GUARD) / size) {
         return NULL;
     }
-    size_t bytes = (count * size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    size_t bytes = (count * size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT + GUARD;
     struct attn_workspace_block* block = workspace->blocks;
     if (block == NULL || block->capacity - block->used < bytes) {
         size_t capacity = bytes < SMALLEST_BLOCK ? SMALLEST_BLOCK : bytes;
@@ -54,6 +76,7 @@ void* attn_workspace_take(struct attn_workspace* workspace, size_t count, size_t
     }
     void* taken = block->start + block->used;
     block->used += bytes;
+    ALLOW(taken, count * size);
     return taken;
 }
 
@@ -62,6 +85,7 @@ void attn_workspace_reset(struct attn_workspace* workspace, size_t keep) {
     struct attn_workspace_block* block = workspace->blocks;
     if (block != NULL && block->older == NULL && block->capacity <= keep) {
         block->used = 0;
+        FORBID(block->start, block->capacity);
         return;
     }
     while (block != NULL) {
