@@ -34,10 +34,10 @@ static enum attn_status apply(struct attn_run* run, const struct attn_step* step
 static enum attn_status run(struct attn_run* run, const struct attn_step* step,
                             struct attn_value* const* in, struct attn_value* out) {
     const ptrdiff_t scales = attn_step_whole(step, SCALES);
-    const int offsets = step->settings - FIRST - (int)scales;
     if (scales < 1 || scales >= step->settings - FIRST) {
         return ATTN_BAD_LENGTH;
     }
+    const int offsets = step->settings - FIRST - (int)scales;
     const void* numbers = attn_step_floats(run, step, in[0]);
     if (numbers == NULL) {
         return ATTN_NO_MEMORY;

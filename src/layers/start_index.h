@@ -13,7 +13,8 @@ static inline enum attn_status attn_start_index(struct attn_run* run,
                                                 ptrdiff_t* start) {
     if (value == NULL) {
         *start = attn_step_whole(step, setting);
-        return ATTN_OK;
+        run->failed_number = step->setting[setting];
+        return *start != INT32_MIN ? ATTN_OK : ATTN_BAD_INDEX;
     }
     if (attn_value_length(value) < 1) {
         return ATTN_BAD_LENGTH;

@@ -64,9 +64,11 @@ static inline const void* attn_step_floats(struct attn_run* run, const struct at
     return attn_value_floats(&run->context, step->dtype, in);
 }
 
-/* A setting as a whole number: settings are R's doubles. */
+/* A setting as a whole number, truncated. Settings are R's doubles, of which not all are
+ * one: what is not of 32 bits is INT32_MIN, which is no size, no axis and no choice. */
 static inline ptrdiff_t attn_step_whole(const struct attn_step* step, int setting) {
-    return (ptrdiff_t)step->setting[setting];
+    const double x = step->setting[setting];
+    return x > -2147483649.0 && x < 2147483648.0 ? (ptrdiff_t)x : INT32_MIN;
 }
 static inline int attn_step_flag(const struct attn_step* step, int setting) {
     return step->setting[setting] != 0;
