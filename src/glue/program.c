@@ -74,8 +74,7 @@ static struct attn_step step_of(SEXP list, SEXP handles, int slots, int training
         .training = training == NA_LOGICAL ? own == TRUE : training,
         .released = release.count, .release = release.slot,
     };
-    if (step.operation == NULL || !attn_step_is_sound(&step, slots) ||
-        (step.layer != NULL && step.layer->dtype != step.dtype)) {
+    if (step.operation == NULL || !attn_step_is_sound(&step, slots)) {
         glue_abort("internal", "a step is not what its operation wants: %s", name);
     }
     return step;

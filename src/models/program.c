@@ -29,7 +29,9 @@ int attn_step_is_sound(const struct attn_step* step, int slots) {
     int sound = step->inputs >= 1 && step->inputs <= MOST_INPUTS && step->outputs >= 1 &&
                 step->outputs <= MOST_OUTPUTS && in_limits(operation->inputs, step->inputs) &&
                 in_limits(operation->settings, step->settings) &&
-                (!operation->needs_layer || (step->layer != NULL && step->layer->built));
+                (!operation->needs_layer || step->layer != NULL) &&
+                (step->layer == NULL ||
+                 (step->layer->built && step->layer->dtype == step->dtype));
     for (int i = 0; sound && i < step->inputs; i++) {
         sound = step->input[i] >= (i == 0 ? 0 : -1) && step->input[i] < slots;
     }

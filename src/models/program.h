@@ -8,7 +8,7 @@
 const struct attn_operation* attn_operation_by_name(const char* name);
 
 /* Whether the step says what its operation wants: numbers of inputs and settings, a
- * layer if it needs one, slots that there are. */
+ * layer, of its dtype, if it needs one, slots that there are. */
 int attn_step_is_sound(const struct attn_step* step, int slots);
 
 /* Runs the steps. The slots that no step fills must be filled. On failure
