@@ -155,6 +155,9 @@ static enum attn_status run(struct attn_run* run, const struct attn_step* step,
     if (!has_heads && in[QUERY_MASK] != NULL) {
         const struct attn_value* mask = in[QUERY_MASK];
         const uint8_t* flags = attn_value_flags(&run->context, mask);
+        if (flags == NULL) {
+            return ATTN_NO_MEMORY;
+        }
         ATTN_TRY(attn_value_new_mask(&run->memory, mask->rank, mask->dim, &out[0]));
         memcpy(out[0].mask->data, flags, (size_t)attn_value_length(mask));
     } else {

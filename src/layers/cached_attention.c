@@ -23,6 +23,7 @@ static int fits(const struct attn_step* step, struct attn_value* const* in) {
     return value != NULL && cache != NULL && query->rank == 3 && value->rank == 3 &&
            cache->rank == 5 && layer->kind == &attn_multi_head_attention_kind &&
            !layer->config.use_gate && layer->config.key_dim == layer->config.value_dim &&
+           layer->widths.output_rank == 1 &&
            layer->kind->accepts(layer, query->dim[2], value->dim[2], value->dim[2]) &&
            value->dim[0] == query->dim[0] && cache->dim[0] == query->dim[0] &&
            cache->dim[1] == 2 && cache->dim[3] == layer->config.num_heads &&
@@ -101,12 +102,13 @@ static enum attn_status run(struct attn_run* run, const struct attn_step* step,
         .query = attn_rows(attn_step_floats(run, step, query), query->dim[2]),
         .value = attn_rows(attn_step_floats(run, step, value), value->dim[2]),
         .dead_row = layer->config.dropout == 0 ? ATTN_DEAD_MEAN : ATTN_DEAD_ZERO,
-        .training = step->training, .reference = run->reference,
+        .training = step->training, .calls_before = step->calls_before,
+        .reference = run->reference,
     };
     if (call.query.data == NULL || call.value.data == NULL) {
         return ATTN_NO_MEMORY;
     }
-    if (value->buffer == query->buffer) {
+    if (value->buffer == query->buffer && value->dim[2] == query->dim[2]) {
         call.value = call.query; /* one tensor, projected in one pass */
     }
     ATTN_TRY(set_masks(run, step, in, cache.first, &call));
