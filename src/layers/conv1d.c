@@ -27,7 +27,7 @@ static struct attn_conv1d conv_of(const struct attn_step* step) {
 static enum attn_status find_kernel(struct attn_run* run, const struct attn_step* step,
                                     const struct attn_conv1d* conv, const void** packed) {
     *packed = attn_layer_packed(step->layer, 0);
-    if (step->layer->weight[0].depth > 0 && conv->groups == 1) {
+    if (step->layer->weight[0].depth == conv->kernel_size * conv->channels && conv->groups == 1) {
         return ATTN_OK;
     }
     void* made = attn_workspace_take(run->context.workspace,
@@ -53,6 +53,11 @@ static enum attn_status run(struct attn_run* run, const struct attn_step* step,
         return ATTN_BAD_LENGTH;
     }
     const struct attn_conv1d conv = conv_of(step);
+    const ptrdiff_t padding = attn_step_whole(step, PADDING);
+    if (padding < ATTN_PAD_VALID || padding > ATTN_PAD_CAUSAL ||
+        (step->layer->weights > 1 && step->layer->weight[1].length != conv.filters)) {
+        return ATTN_BAD_LENGTH;
+    }
     const int first = conv.channels_first;
     const ptrdiff_t T = x->dim[first ? 2 : 1];
     if (x->dim[first ? 1 : 2] != conv.channels) {

@@ -11,7 +11,7 @@ static enum attn_status run(struct attn_run* run, const struct attn_step* step,
     const struct attn_value* x = in[0];
     const struct attn_weight* kernel = &step->layer->weight[0];
     struct attn_activation activation;
-    if (x->rank < 1 || x->dim[x->rank - 1] != kernel->depth) {
+    if (x->rank < 1 || kernel->depth < 1 || x->dim[x->rank - 1] != kernel->depth) {
         return ATTN_BAD_LENGTH;
     }
     /* the layer may be one of other weights */

@@ -31,9 +31,12 @@ static enum attn_status run(struct attn_run* run, const struct attn_step* step,
                             struct attn_value* const* in, struct attn_value* out) {
     const struct attn_value* x = in[0];
     const struct attn_dropout dropout = {step->setting[RATE], step->layer->key,
-                                         step->layer->calls};
+                                         step->layer->calls + step->calls_before};
     const int dims = step->settings - FIRST_DIM;
     ptrdiff_t noise[ATTN_MAX_RANK];
+    if (!(dropout.rate >= 0 && dropout.rate <= 1)) {
+        return ATTN_BAD_STATE;
+    }
     if (dims != 0 && dims != x->rank) {
         return ATTN_BAD_LENGTH;
     }

@@ -27,9 +27,13 @@ static enum attn_status take_weight(const struct attn_step* step, int wanted, pt
 static enum attn_status run(struct attn_run* run, const struct attn_step* step,
                             struct attn_value* const* in, struct attn_value* out) {
     struct attn_last_axes axes;
-    struct attn_normalization problem = {.how = (enum attn_normalizing)attn_step_whole(step, HOW),
+    const ptrdiff_t how = attn_step_whole(step, HOW);
+    struct attn_normalization problem = {.how = (enum attn_normalizing)how,
                                          .epsilon = step->setting[EPSILON]};
     int next = 0;
+    if (how < ATTN_NORMALIZE_LAYER || how > ATTN_NORMALIZE_RMS) {
+        return ATTN_BAD_STATE;
+    }
     ATTN_TRY(attn_last_axes(step, FIRST_AXIS, step->settings - FIRST_AXIS, in[0], &axes));
     problem.rows = axes.rows;
     problem.columns = axes.columns;

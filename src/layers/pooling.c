@@ -28,9 +28,13 @@ static enum attn_status find_mask(struct attn_run* run, const struct attn_value*
 static enum attn_status run(struct attn_run* run, const struct attn_step* step,
                             struct attn_value* const* in, struct attn_value* out) {
     const struct attn_value* x = in[0];
-    const enum attn_pooling how = (enum attn_pooling)attn_step_whole(step, HOW);
+    const ptrdiff_t choice = attn_step_whole(step, HOW);
+    const enum attn_pooling how = (enum attn_pooling)choice;
     const int first = attn_step_flag(step, CHANNELS_FIRST);
     const uint8_t* mask = NULL;
+    if (choice < ATTN_POOL_AVERAGE || choice > ATTN_POOL_MAX) {
+        return ATTN_BAD_STATE;
+    }
     if (x->rank != 3) {
         return ATTN_BAD_LENGTH;
     }

@@ -10,6 +10,11 @@
 
 #include "start_index.h"
 
+/* whether there is something of the shape of x to write a table to */
+static int has_entries(const struct attn_value* x) {
+    return attn_value_extent(x, 0, x->rank - 2) > 0;
+}
+
 /* Makes of the table (T, D) with which out begins the whole of out: it repeats itself. */
 static void repeat_table(const struct attn_step* step, struct attn_value* out) {
     const size_t size = (size_t)attn_value_extent(out, out->rank - 2, out->rank) *
@@ -27,7 +32,8 @@ static enum attn_status run_learned(struct attn_run* run, const struct attn_step
                                     struct attn_value* const* in, struct attn_value* out) {
     const struct attn_value* x = in[0];
     const struct attn_weight* embeddings = &step->layer->weight[0];
-    if (x->rank < 2 || x->dim[x->rank - 1] != embeddings->dim[1]) {
+    if (x->rank < 2 || step->layer->weights != 1 || embeddings->rank != 2 ||
+        x->dim[x->rank - 1] != embeddings->dim[1]) {
         return ATTN_BAD_LENGTH;
     }
     const ptrdiff_t T = x->dim[x->rank - 2], D = embeddings->dim[1];
@@ -38,8 +44,10 @@ static enum attn_status run_learned(struct attn_run* run, const struct attn_step
     ATTN_TRY(attn_learned_positions(step->dtype, T, D, start, embeddings->dim[0],
                                     attn_layer_weight(step->layer, 0), &rows));
     ATTN_TRY(attn_step_new(run, step, x->rank, x->dim, out));
-    memcpy(out->buffer->data, rows, (size_t)(T * D) * attn_dtype_size(step->dtype));
-    repeat_table(step, out);
+    if (has_entries(x)) {
+        memcpy(out->buffer->data, rows, (size_t)(T * D) * attn_dtype_size(step->dtype));
+        repeat_table(step, out);
+    }
     return ATTN_OK;
 }
 
@@ -59,9 +67,11 @@ static enum attn_status run_sine(struct attn_run* run, const struct attn_step* s
     ptrdiff_t start;
     ATTN_TRY(attn_start_index(run, step, in[1], SINE_START, &start));
     ATTN_TRY(attn_step_new(run, step, x->rank, x->dim, out));
-    attn_sine_positions(step->dtype, x->dim[x->rank - 2], x->dim[x->rank - 1], start,
-                        step->setting[SINE_WAVELENGTH], out->buffer->data);
-    repeat_table(step, out);
+    if (has_entries(x)) {
+        attn_sine_positions(step->dtype, x->dim[x->rank - 2], x->dim[x->rank - 1], start,
+                            step->setting[SINE_WAVELENGTH], out->buffer->data);
+        repeat_table(step, out);
+    }
     return ATTN_OK;
 }
 

@@ -19,7 +19,7 @@ static enum attn_status run(struct attn_run* run, const struct attn_step* step,
     const int sequence_axis = axis_of(step, SEQUENCE_AXIS, x->rank);
     const int feature_axis = axis_of(step, FEATURE_AXIS, x->rank);
     if (sequence_axis < 0 || sequence_axis >= x->rank || feature_axis < 0 ||
-        feature_axis >= x->rank) {
+        feature_axis >= x->rank || sequence_axis == feature_axis) {
         return ATTN_BAD_LENGTH;
     }
     ptrdiff_t start;
