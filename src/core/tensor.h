@@ -15,7 +15,8 @@ static inline size_t attn_dtype_size(enum attn_dtype dtype) {
     return dtype == ATTN_FLOAT32 ? sizeof(float) : sizeof(double);
 }
 
-/* product of dims; ATTN_BAD_LENGTH where it, times 16 bytes, leaves ptrdiff_t */
+/* product of dims; ATTN_BAD_LENGTH where it, or that of those dims that are not 0, times
+ * 16 bytes, leaves ptrdiff_t: so that the product of any of them is one */
 enum attn_status attn_checked_length(int rank, const ptrdiff_t* dim, ptrdiff_t* length);
 
 /* Steps, in elements, from one row to the next along each of the axes that

@@ -34,15 +34,6 @@ static SEXP contracted_axes(const struct attn_einsum* einsum) {
     return whole_numbers(einsum->contracted_axes, axis);
 }
 
-/* whether the kernel is, as it lies, a matrix of the contracted axes by the others */
-static int is_matrix(const struct attn_einsum* einsum) {
-    int ordered = einsum->batch_axes == 0 && einsum->contracted_axes > 0;
-    for (int i = 0; i < einsum->kernel_rank; i++) {
-        ordered = ordered && einsum->kernel_order[i] == i;
-    }
-    return ordered;
-}
-
 SEXP ffi_einsum(SEXP equation, SEXP bias_axes, SEXP input, SEXP output) {
     static const char* names[] = {"problem", "letter", "there", "kernel", "bias", "output",
                                   "contracted", "matrix", ""};
@@ -63,7 +54,7 @@ SEXP ffi_einsum(SEXP equation, SEXP bias_axes, SEXP input, SEXP output) {
         SET_VECTOR_ELT(result, 4, whole_numbers(einsum.bias_rank, einsum.bias_dim));
         SET_VECTOR_ELT(result, 5, whole_numbers(einsum.output_rank, einsum.output_dim));
         SET_VECTOR_ELT(result, 6, contracted_axes(&einsum));
-        SET_VECTOR_ELT(result, 7, Rf_ScalarLogical(is_matrix(&einsum)));
+        SET_VECTOR_ELT(result, 7, Rf_ScalarLogical(attn_einsum_is_matrix(&einsum)));
     }
     UNPROTECT(1);
     return result;

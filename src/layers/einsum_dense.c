@@ -56,12 +56,13 @@ static enum attn_status analyse(const struct attn_step* step, const char* equati
     return known ? ATTN_OK : ATTN_BAD_LENGTH;
 }
 
-/* The kernel packed: it is kept so where it is a matrix as it lies. */
+/* The kernel packed: it is kept so where it is a matrix as it lies, and this one. */
 static enum attn_status find_kernel(struct attn_run* run, const struct attn_step* step,
                                     const struct attn_einsum* einsum, const void** packed) {
+    const ptrdiff_t depth = step->layer->weight[0].depth;
     size_t bytes;
     *packed = attn_layer_packed(step->layer, 0);
-    if (step->layer->weight[0].depth > 0) {
+    if (depth > 0 && depth == attn_einsum_depth(einsum)) {
         return ATTN_OK;
     }
     ATTN_TRY(attn_einsum_packed_size(step->dtype, einsum, &bytes));

@@ -10,8 +10,12 @@ struct REAL_NAME(activating) {
     real* scratch; /* per thread: a row, for sparsemax */
 };
 
+/* NaN before all numbers: qsort() may do anything where there is no order */
 static int REAL_NAME(descending)(const void* a, const void* b) {
     const real x = *(const real*)a, y = *(const real*)b;
+    if (x != x || y != y) {
+        return (x == x) - (y == y);
+    }
     return (x < y) - (x > y);
 }
 

@@ -58,6 +58,21 @@ static enum attn_status all_sizes(const struct attn_einsum* e, struct sizes* siz
     return product_of(e->input_dim, summed, e->summed_axes, &sizes->summed);
 }
 
+int attn_einsum_is_matrix(const struct attn_einsum* einsum) {
+    int ordered = einsum->batch_axes == 0 && einsum->contracted_axes > 0;
+    for (int i = 0; i < einsum->kernel_rank; i++) {
+        ordered = ordered && einsum->kernel_order[i] == i;
+    }
+    return ordered;
+}
+
+ptrdiff_t attn_einsum_depth(const struct attn_einsum* einsum) {
+    struct sizes sizes;
+    return attn_einsum_is_matrix(einsum) && kernel_sizes(einsum, &sizes) == ATTN_OK
+               ? sizes.contracted
+               : 0;
+}
+
 enum attn_status attn_einsum_packed_size(enum attn_dtype dtype, const struct attn_einsum* einsum,
                                          size_t* bytes) {
     struct sizes sizes;

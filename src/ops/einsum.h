@@ -54,6 +54,11 @@ enum attn_status attn_einsum_analyse(const char* equation, const char* bias_axes
                                      const ptrdiff_t* input_dim, int shape_rank,
                                      const ptrdiff_t* output_shape, struct attn_einsum* einsum);
 
+/* Whether the kernel is a matrix as it lies, contracted axes by the others; and its number
+ * of rows then, 0 where it is none or where a dim is unknown. */
+int attn_einsum_is_matrix(const struct attn_einsum* einsum);
+ptrdiff_t attn_einsum_depth(const struct attn_einsum* einsum);
+
 /* Bytes of the packed kernel; it holds for every input with these kernel dims. */
 enum attn_status attn_einsum_packed_size(enum attn_dtype dtype, const struct attn_einsum* einsum,
                                          size_t* bytes);

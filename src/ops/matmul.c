@@ -50,6 +50,9 @@ void attn_matmul_pack(enum attn_dtype dtype, ptrdiff_t depth, ptrdiff_t columns,
 enum attn_status attn_matmul_each(const struct attn_context* context, enum attn_dtype dtype,
                                   ptrdiff_t rows, ptrdiff_t depth, const struct attn_matrix* x,
                                   int count, const struct attn_factor* factor) {
+    if (rows == 0) {
+        return ATTN_OK;
+    }
     return dtype == ATTN_FLOAT32 ? matmul_f32(context, rows, depth, x, count, factor)
                                  : matmul_f64(context, rows, depth, x, count, factor);
 }

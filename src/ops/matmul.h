@@ -27,7 +27,7 @@ struct attn_factor {
 enum { ATTN_MOST_FACTORS = 4 }; /* of one attn_matmul_each() */
 
 /* out = x packed + bias for each of `count` factors, at most ATTN_MOST_FACTORS, in
- * one pass over x (rows x depth) */
+ * one pass over x (rows x depth); rows may be 0, depth and columns not */
 enum attn_status attn_matmul_each(const struct attn_context* context, enum attn_dtype dtype,
                                   ptrdiff_t rows, ptrdiff_t depth, const struct attn_matrix* x,
                                   int count, const struct attn_factor* factor);

@@ -11,7 +11,7 @@ src=$here/../../src
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 portable_tests=(random threads elementary matmul attend_kernels state scores attention
-    activation_ops normalization_ops layout_ops einsum_ops sequence_ops cached_attention program)
+    activation_ops normalization_ops layout_ops einsum_ops sequence_ops cached_attention program step_refusals)
 file_tests=(safetensors hdf5) # they know no instruction set: run where C is, plain and sanitized
 tests=("${portable_tests[@]}")
 warnings=(-Wall -Wextra -Wshadow -Wvla -pedantic)
