@@ -33,11 +33,11 @@ static const struct {
     {5, {2, 2, 6, 2, 3}}, {2, {10, 4}},   {4, {2, 3, 5, 4}}, {3, {2, 1, 1}},    {3, {2, 0, 4}},
     {3, {0, 5, 4}},      {3, {4, 5, 2}}, {4, {2, 5, 2, 2}}, {3, {2, 20, 2}},   {3, {2, 7, 4}},
     {16, {1, 1, 1, 1, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 5, 4}}, {3, {2, 10, 2}},
-    {3, {1, 5, 4}},       {3, {3, 5, 4}},
+    {3, {1, 5, 4}},       {3, {3, 5, 4}}, {5, {2, 2, 12, 2, 3}},
 };
 enum {
     ROWS, SEQUENCE, TURNED, NUMBER, VECTOR, MASK, CACHE_MASK, PAIRS, CACHE_PAIRS, ONE, CACHE,
-    MERGED, NARROW = 21, SHAPES = sizeof shapes / sizeof shapes[0]
+    MERGED, NARROW = 21, LONG_CACHE = 24, SHAPES = sizeof shapes / sizeof shapes[0]
 };
 
 static const double odd_numbers[] = {
@@ -66,7 +66,7 @@ static const struct weights {
     {2, {{"kernel", 2, {4, 30}, 4}, {"bias", 1, {2}, 0}}},
     {1, {{"embeddings", 2, {7, 4}, 0}}},
     {2, {{"kernel", 3, {3, 4, 2}, 12}, {"bias", 1, {2}, 0}}},
-    {2, {{"kernel", 3, {3, 4, 19}, 1}, {"bias", 1, {1}, 0}}},
+    {2, {{"kernel", 3, {3, 4, 19}, 1}, {"bias", 1, {19}, 0}}},
     {2, {{"kernel", 3, {3, 2, 4}, 0}, {"bias", 1, {4}, 0}}},
     {2, {{"kernel", 3, {4, 2, 3}, 4}, {"bias", 2, {2, 3}, 0}}},
     {2, {{"kernel", 3, {4, 19, 3}, 1}, {"bias", 2, {19, 3}, 0}}},
@@ -75,6 +75,7 @@ static const struct weights {
     {1, {{"number", 0, {0}, 0}}},
     {1, {{"vector", 1, {40}, 0}}},
     {1, {{"deep", 16, {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 5, 4}, 20}}},
+    {2, {{"kernel", 3, {3, 4, 2}, 12}, {"bias", 1, {1}, 0}}},
     {0, {{0}}},
 };
 enum {
@@ -91,7 +92,7 @@ static const struct attentive {
     {&attn_multi_head_attention_kind, {2, 2, 3, 3, 0, 0, 0, ATTN_MODE_DOT, 0.5},
      {4, 4, 4, 2, {2, 20}}},
     {&attn_multi_head_attention_kind, {2, 2, 3, 3, 1, 1, 0, ATTN_MODE_DOT, 0}, {4, 4, 4, 1, {4}}},
-    {&attn_multi_head_attention_kind, {2, 2, 3, 3, 1, 0, 0, ATTN_MODE_DOT, 0}, {2, 4, 4, 1, {4}}},
+    {&attn_multi_head_attention_kind, {2, 2, 3, 3, 1, 0, 0, ATTN_MODE_DOT, 0}, {4, 2, 2, 1, {4}}},
     {&attn_multi_head_attention_kind, {2, 2, 3, 3, 1, 0, 0, ATTN_MODE_DOT, 0},
      {4, 4, 4, 8, {1, 1, 1, 1, 1, 1, 2, 2}}},
     {&attn_group_query_attention_kind, {4, 2, 3, 3, 1, 0, 0, ATTN_MODE_DOT, 0}, {4, 4, 4, 1, {4}}},
@@ -118,7 +119,7 @@ struct right {
 
 static const struct right rights[] = {
     {"activation", "relu", NO_LAYER, 1, 1, {SEQUENCE}, 2, {0, 0}},
-    {"activation", "softmax", NO_LAYER, 2, 1, {SEQUENCE, MASK}, 4, {1, 2, 0, 1}},
+    {"activation", "softmax", NO_LAYER, 2, 1, {SEQUENCE, SEQUENCE}, 4, {1, 2, 0, 1}},
     {"activation", "glu", NO_LAYER, 1, 1, {SEQUENCE}, 3, {0, 1, 2}},
     {"activation", "relu", NO_LAYER, 1, 1, {SEQUENCE}, 5, {0, 0, 0.1, 6, 1}},
     {"attend", "", HEADS, 7, 2, {SEQUENCE, SEQUENCE, -1, MASK, MASK, -1, PAIRS}, 3, {1, 0, 0}},
@@ -127,7 +128,7 @@ static const struct right rights[] = {
     {"cached_attention", "", HEADS, 6, 2, {SEQUENCE, SEQUENCE, CACHE, -1, CACHE_MASK, CACHE_PAIRS},
      2, {1, 1}},
     {"cached_attention", "", HEADS, 6, 2, {SEQUENCE, SEQUENCE, CACHE, ONE, -1, -1}, 2, {1, 0}},
-    {"cached_attention", "", HEADS + 3, 6, 2, {NARROW, SEQUENCE, CACHE, ONE, -1, -1}, 2, {1, 0}},
+    {"cached_attention", "", HEADS + 3, 6, 2, {SEQUENCE, NARROW, LONG_CACHE, ONE, -1, -1}, 2, {1, 0}},
     {"calculate", "add", NO_LAYER, 2, 1, {SEQUENCE, SEQUENCE}, 4, {0, 2, -1, -1}},
     {"calculate", "where", NO_LAYER, 2, 1, {SEQUENCE, SEQUENCE}, 10,
      {1, 3, -1, 1, 4, 7, 8, 9, 7, -1}},
@@ -142,6 +143,7 @@ static const struct right rights[] = {
     {"dropout", "", DENSE, 1, 1, {SEQUENCE}, 1, {0.5}},
     {"dropout", "", DENSE, 1, 1, {SEQUENCE}, 4, {0.5, 0, 1, 4}},
     {"einsum_dense", "abc,cde->abde;de;relu", EINSUM, 1, 1, {SEQUENCE}, 3, {-1, 2, 3}},
+    {"einsum_dense", "abc,cde->abde;de;linear", EINSUM + 1, 1, 1, {SEQUENCE}, 3, {-1, 19, 3}},
     {"einsum_dense", "...c,cd->...d;;linear", DENSE + 1, 1, 1, {SEQUENCE}, 1, {3}},
     {"embedding", "", TABLE, 1, 1, {MASK}, 1, {1}},
     {"expand_dims", "", NO_LAYER, 1, 1, {SEQUENCE}, 2, {1, -1}},
