@@ -18,9 +18,6 @@ export _R_CHECK_RD_MATH_RENDERING_=false
 _R_CHECK_COMPILATION_FLAGS_KNOWN_=$(R CMD config CFLAGS | tr ' ' '\n' | grep -E '^-[Wm]' |
   tr '\n' ' ')
 export _R_CHECK_COMPILATION_FLAGS_KNOWN_
-# Nor are its debug symbols, which are most of a shared library built with -g: the size that
-# is checked is that of what runs.
-export _R_SHLIB_STRIP_=true
 
 cd -- "$folder" || exit 1
 R CMD check "$@" "$tarball" >check.out 2>&1
