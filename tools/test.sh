@@ -94,7 +94,7 @@ for isa in scalar avx2 avx512 neon; do
     continue
   fi
   say "R tests of the numbers with ATTN_ISA=$isa"
-  ATTN_ISA=$isa run_r_tests 'fixtures|accuracy|determinism|dropout|layer|op'
+  ATTN_ISA=$isa run_r_tests '^(fixtures|accuracy|determinism|dropout|layer|op)'
 done
 
 if [ -f "$root/tests/core/run.sh" ]; then
