@@ -118,6 +118,7 @@ layer_from_config <- function(kind, config, owner = "from_config()") {
       subclass = "attn_error_config"
     )
   }
+  config <- without_older_fields(kind, config)
   known <- unique(c(base_fields, fields_of_kind(kind), "activity_regularizer"))
   unknown <- setdiff(names(config), known)
   absent <- setdiff(required_of_kind(kind), names(config))
@@ -145,6 +146,25 @@ layer_from_config <- function(kind, config, owner = "from_config()") {
   do.call(layer_kinds[[kind]]$constructor, c(list(NULL), config),
     quote = TRUE, envir = environment(layer_from_config)
   )
+}
+
+# What configs of older versions of Keras also have. Shapes are known from the calls; what
+# would change the numbers stays, to be refused as a field that is not known.
+older_fields <- list(
+  embedding = "input_length",
+  multi_head_attention = c("query_shape", "value_shape", "key_shape")
+)
+
+without_older_fields <- function(kind, config) {
+  unused <- c("batch_input_shape", older_fields[[kind]])
+  if (kind %in% c("attention", "additive_attention") && isFALSE(config[["causal"]])) {
+    unused <- c(unused, "causal")
+  }
+  config <- config[!(names(config) %in% unused)]
+  if (kind == "leaky_relu" && !("negative_slope" %in% names(config))) {
+    names(config)[names(config) == "alpha"] <- "negative_slope"
+  }
+  config
 }
 
 # The kind that a config belongs to, or NULL: it has the fields that tell the kind,

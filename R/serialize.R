@@ -110,7 +110,7 @@ deserialize_dict <- function(dict, owner) {
   maker <- object_maker(dict[["module"]], class_name)
   if (is.null(maker)) {
     abort_argument(owner, "class_name",
-      "the class of an attention layer, initializer, regularizer or constraint", class_name,
+      "the class of a layer, model, initializer, regularizer or constraint", class_name,
       subclass = "attn_error_config"
     )
   }

@@ -9,6 +9,36 @@ test_that("configs of older versions of Keras, with fewer fields, are read", {
   expect_identical(get_config(from_config(grouped[setdiff(names(grouped), "seed")])), grouped)
 })
 
+test_that("fields of Keras 2 that say nothing new are left out, others are refused", {
+  alike <- function(layer, ...) {
+    dict <- serialize_keras_object(layer)
+    older <- dict
+    older$config <- c(dict$config, list(...))
+    expect_identical(get_config(from_config(older)), dict$config)
+  }
+  alike(layer_embedding(input_dim = 5, output_dim = 3), input_length = 4L,
+    batch_input_shape = list(NULL, 4L)
+  )
+  shape <- list(NULL, 5L, 8L)
+  alike(layer_multi_head_attention(num_heads = 2, key_dim = 3),
+    query_shape = shape, value_shape = shape, key_shape = shape
+  )
+  alike(layer_attention(use_scale = TRUE), causal = FALSE)
+  alike(layer_additive_attention(), causal = FALSE)
+  leaky <- serialize_keras_object(layer_activation_leaky_relu(negative_slope = 0.2))
+  older <- leaky
+  names(older$config)[names(older$config) == "negative_slope"] <- "alpha"
+  expect_identical(get_config(from_config(older)), leaky$config)
+  refused <- function(layer, ...) {
+    dict <- serialize_keras_object(layer)
+    dict$config <- c(dict$config, list(...))
+    expect_attn_error(from_config(dict), "config", "has no field")
+  }
+  refused(layer_attention(), causal = TRUE)
+  refused(layer_attention(), input_length = 4L)
+  refused(layer_activation_leaky_relu(), alpha = 0.2)
+})
+
 test_that("configs lead to layers that are configured alike", {
   layers <- list(
     layer_multi_head_attention(num_heads = 2, key_dim = 3, value_dim = 4, dropout = 0.5, seed = 3,
