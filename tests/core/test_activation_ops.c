@@ -81,6 +81,7 @@ static const struct formula formulas[] = {
     {"exponential", of_exponential, -700, 709.7, -80, 5, 0},
     {"mish", of_mish, -600, 60, -80, 9, 0},
     {"gelu_tanh", of_gelu_tanh, -10, 40, -7, 8, 0},
+    {"gelu_approximate", of_gelu_tanh, -10, 40, -7, 8, 0},
     {"erf", of_erf, -7, 7, -7, 4, 0},
 };
 enum { FORMULAS = sizeof formulas / sizeof formulas[0] };
