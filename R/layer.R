@@ -31,8 +31,9 @@ unique_name <- function(prefix) {
   if (count == 0L) prefix else paste0(prefix, "_", count)
 }
 
-# The arguments that every constructor takes in `...`.
-layer_dots <- c("name", "dtype", "trainable")
+# The arguments that every constructor takes in `...`. A layer with an `input_shape` brings
+# the input of a sequential model that begins with it.
+layer_dots <- c("name", "dtype", "trainable", "input_shape")
 
 # They, checked, and others that a kind's config may bring along but that must be NULL.
 check_layer_dots <- function(owner, unavailable, ...) {
@@ -61,6 +62,10 @@ new_layer <- function(kind, config, dots, seed, flash_attention = NULL,
   trainable <- dots[["trainable"]]
   trainable <- if (is.null(trainable)) TRUE else check_flag(trainable, owner, "trainable")
   name <- check_layer_name(dots[["name"]], owner)
+  input_shape <- dots[["input_shape"]]
+  if (!is.null(input_shape)) {
+    input_shape <- as_partial_shape(input_shape, owner, "input_shape")
+  }
 
   self <- new.env(parent = emptyenv())
   self$kind <- kind
@@ -76,6 +81,7 @@ new_layer <- function(kind, config, dots, seed, flash_attention = NULL,
   self$config <- config
   self$flash_attention <- flash_attention
   self$activity_regularizer <- activity_regularizer
+  self$input_shape_given <- input_shape
   self$key <- draw_key(seed)
   self$built <- FALSE
   layer_object(self)

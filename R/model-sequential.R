@@ -19,7 +19,8 @@ sequential_kind <- list(
 #' `model |> layer_dense(units = 4)` changes the model in place and returns it invisibly.
 #'
 #' With an input shape the model is built as layers are added, and its layers have weights
-#' at once. Without one it is built by `model$build(input_shape)` or by its first call.
+#' at once. The first layer may bring it instead, as in
+#' `layer_dense(units = 4, input_shape = 8)`. Without one the model is built by `model$build(input_shape)` or by its first call.
 #' An attention layer in the stack is self-attention: the tensor is query, value and key.
 #' Masks travel through the stack.
 #'
@@ -143,6 +144,12 @@ add_to_stack <- function(self, layer) {
     set_stack_graph(self, input, input, list(input$node))
     self$built <- FALSE
     return(invisible(self))
+  }
+  if (first && !is.null(added$input_shape_given)) {
+    return(with_layers_kept(list(self, added), {
+      add_to_stack(self, keras_input(shape = added$input_shape_given))
+      add_to_stack(self, layer)
+    }))
   }
   if (is.null(self$input_tensors)) {
     self$stack <- c(self$stack, list(layer))

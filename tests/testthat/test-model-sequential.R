@@ -164,3 +164,33 @@ test_that("a stack is a layer of other models, also when it grows later", {
   expect_equal(outer(x), outer$layers[[2]](inner(x)), tolerance = 1e-6)
   expect_length(outer$weights, 6)
 })
+
+test_that("the first layer may bring the shape of the input", {
+  x <- array(stats::rnorm(2 * 5 * 4), c(2, 5, 4))
+  model <- keras_model_sequential() |>
+    layer_multi_head_attention(num_heads = 2, key_dim = 3, input_shape = c(NA, 4)) |>
+    layer_dense(units = 2, input_shape = 99)
+  expect_identical(model$input_shape, c(NA, NA, 4L))
+  expect_length(model$layers, 2L)
+  other <- keras_model_sequential(input_shape = c(NA, 4)) |>
+    layer_multi_head_attention(num_heads = 2, key_dim = 3) |>
+    layer_dense(units = 2)
+  set_weights(other, get_weights(model))
+  expect_identical(predict(other, x), predict(model, x))
+  from_list <- keras_model_sequential(layers = list(layer_flatten(input_shape = list(5, 4))))
+  expect_identical(from_list$output_shape, c(NA, 20L))
+  expect_identical(predict(from_config(get_config(model)), x) |> dim(), c(2L, 5L, 2L))
+  # elsewhere it says nothing
+  expect_identical(dim(layer_dense(keras_input(3), units = 2, input_shape = 4)), c(NA, 2L))
+  expect_attn_error(layer_dense(units = 2, input_shape = -1), "argument", "input_shape")
+  expect_attn_error(layer_add(input_shape = "a"), "argument", "input_shape")
+  # a layer that does not fit leaves the model without an input
+  empty <- keras_model_sequential()
+  expect_attn_error(
+    empty |> layer_conv_1d(filters = 2, kernel_size = 3, input_shape = 4), "shape"
+  )
+  expect_length(empty$layers, 0L)
+  expect_false(empty$built)
+  empty |> layer_dense(units = 2, input_shape = 4)
+  expect_identical(empty$output_shape, c(NA, 2L))
+})
