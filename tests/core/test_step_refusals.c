@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "check.h"
+#include "matmul.h"
 #include "program.h"
 #include "weights.h"
 
@@ -66,10 +67,10 @@ static const struct weights {
     {2, {{"kernel", 2, {4, 30}, 4}, {"bias", 1, {2}, 0}}},
     {1, {{"embeddings", 2, {7, 4}, 0}}},
     {2, {{"kernel", 3, {3, 4, 2}, 12}, {"bias", 1, {2}, 0}}},
-    {2, {{"kernel", 3, {3, 4, 19}, 1}, {"bias", 1, {19}, 0}}},
+    {2, {{"kernel", 3, {3, 4, 17}, 1}, {"bias", 1, {17}, 0}}},
     {2, {{"kernel", 3, {3, 2, 4}, 0}, {"bias", 1, {4}, 0}}},
     {2, {{"kernel", 3, {4, 2, 3}, 4}, {"bias", 2, {2, 3}, 0}}},
-    {2, {{"kernel", 3, {4, 19, 3}, 1}, {"bias", 2, {19, 3}, 0}}},
+    {2, {{"kernel", 3, {4, 17, 3}, 1}, {"bias", 2, {17, 3}, 0}}},
     {2, {{"gamma", 1, {4}, 0}, {"beta", 1, {4}, 0}}},
     {1, {{"alpha", 2, {5, 4}, 0}}},
     {1, {{"number", 0, {0}, 0}}},
@@ -143,7 +144,7 @@ static const struct right rights[] = {
     {"dropout", "", DENSE, 1, 1, {SEQUENCE}, 1, {0.5}},
     {"dropout", "", DENSE, 1, 1, {SEQUENCE}, 4, {0.5, 0, 1, 4}},
     {"einsum_dense", "abc,cde->abde;de;relu", EINSUM, 1, 1, {SEQUENCE}, 3, {-1, 2, 3}},
-    {"einsum_dense", "abc,cde->abde;de;linear", EINSUM + 1, 1, 1, {SEQUENCE}, 3, {-1, 19, 3}},
+    {"einsum_dense", "abc,cde->abde;de;linear", EINSUM + 1, 1, 1, {SEQUENCE}, 3, {-1, 17, 3}},
     {"einsum_dense", "...c,cd->...d;;linear", DENSE + 1, 1, 1, {SEQUENCE}, 1, {3}},
     {"embedding", "", TABLE, 1, 1, {MASK}, 1, {1}},
     {"expand_dims", "", NO_LAYER, 1, 1, {SEQUENCE}, 2, {1, -1}},
@@ -174,6 +175,22 @@ enum { RIGHTS = sizeof rights / sizeof rights[0] };
 
 /* ---- layers and values ---- */
 
+/* All in a layer's storage begins at 64 bytes; how far the storage itself has been moved
+ * to begin there stands in front of it. */
+static void forbid_gaps(const struct attn_layer* layer) {
+    for (int i = 0; i < layer->weights; i++) {
+        const struct attn_weight* weight = &layer->weight[i];
+        const size_t size = (size_t)weight->length * attn_dtype_size(layer->dtype);
+        FORBID(layer->storage + weight->offset + size, (64 - size % 64) % 64);
+        if (weight->depth > 0) {
+            const size_t packed =
+                attn_matmul_packed_size(layer->dtype, weight->depth, weight->columns);
+            FORBID(layer->storage + weight->packed_offset + packed, (64 - packed % 64) % 64);
+        }
+    }
+    FORBID(layer->storage + layer->storage_size, 64 - (size_t)layer->storage[-1]);
+}
+
 static struct attn_layer* new_layer(int which, enum attn_dtype dtype) {
     const struct attn_random_key key = {{1, 2}};
     struct attn_layer* layer = NULL;
@@ -200,10 +217,7 @@ static struct attn_layer* new_layer(int which, enum attn_dtype dtype) {
         }
     }
     attn_layer_adopt(layer, storage);
-    for (int i = 0; i < layer->weights; i++) {
-        const size_t size = (size_t)layer->weight[i].length * attn_dtype_size(dtype);
-        FORBID(layer->storage + layer->weight[i].offset + size, (64 - size % 64) % 64);
-    }
+    forbid_gaps(layer);
     return layer;
 }
 
