@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "check.h"
+#include "kernels.h"
 #include "matmul.h"
 #include "program.h"
 #include "weights.h"
@@ -509,7 +510,7 @@ static void try_many_changes(const struct right* right, all_layers layers) {
           TRIALS);
 }
 
-int main(void) {
+static void try_all(void) {
     static all_layers layers;
     for (int precision = 0; precision < 2; precision++) {
         for (int i = 0; i < LAYERS; i++) {
@@ -523,6 +524,15 @@ int main(void) {
     for (int precision = 0; precision < 2; precision++) {
         for (int i = 0; i < LAYERS; i++) {
             attn_layer_destroy(layers[precision][i]);
+        }
+    }
+}
+
+int main(void) {
+    /* packed weights, and how far kernels read, are another matter for each of them */
+    for (int set = 0; attn_kernels_available(set) != NULL; set++) {
+        if (attn_kernels_choose(attn_kernels_available(set))) {
+            try_all();
         }
     }
     return checks_end();
