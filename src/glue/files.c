@@ -81,6 +81,10 @@ SEXP ffi_crc32(SEXP bytes, SEXP before) {
     if (TYPEOF(bytes) != RAWSXP || TYPEOF(before) != REALSXP || Rf_xlength(before) != 1) {
         glue_abort("internal", "a checksum is of a raw vector and a number");
     }
-    const uint32_t crc = (uint32_t)REAL_RO(before)[0];
+    const double number = REAL_RO(before)[0];
+    if (!(number >= 0 && number <= UINT32_MAX)) {
+        glue_abort("internal", "a checksum is a number of 32 bits");
+    }
+    const uint32_t crc = (uint32_t)number;
     return Rf_ScalarReal((double)attn_crc32(crc, RAW_RO(bytes), (size_t)Rf_xlength(bytes)));
 }

@@ -337,13 +337,14 @@ static int all_fit(SEXP inputs, SEXP specs, SEXP names) {
  * than the shapes of arrays. `cache`: see ffi_cache_new(); `flash`: the session's
  * setting. */
 SEXP ffi_model_call(SEXP cache, SEXP inputs, SEXP flash) {
-    SEXP plan = TYPEOF(cache) == WEAKREFSXP ? R_WeakRefValue(cache) : R_NilValue;
+    /* a weak reference keeps nothing alive */
+    SEXP plan = PROTECT(TYPEOF(cache) == WEAKREFSXP ? R_WeakRefValue(cache) : R_NilValue);
     if (TYPEOF(plan) != VECSXP || Rf_xlength(plan) < PLAN_PARTS ||
         VECTOR_ELT(plan, PLAN_PROGRAM) == R_NilValue ||
         !all_fit(inputs, VECTOR_ELT(plan, PLAN_SPECS), VECTOR_ELT(plan, PLAN_INPUTS))) {
+        UNPROTECT(1);
         return R_NilValue;
     }
-    PROTECT(plan);
     struct program p = program_of(VECTOR_ELT(plan, PLAN_PROGRAM), VECTOR_ELT(plan, PLAN_HANDLES),
                                   inputs, R_NilValue, NA_LOGICAL);
     const int single = flag_of(VECTOR_ELT(plan, PLAN_SINGLE), "single");

@@ -59,7 +59,7 @@ static const ptrdiff_t* tail_places(struct glue_call* call, int rank, const ptrd
         step[rank - 1 - axis] = places;
         places *= dim[axis];
     }
-    ptrdiff_t* place = glue_take(call, (size_t)places, sizeof *place);
+    ptrdiff_t* place = glue_take(call, (size_t)places + 1, sizeof *place);
     *count = rank > 1 ? glue_offsets(rank - 1, slowest_first, step, place) : 1;
     place[0] = 0;
     return place;
@@ -152,7 +152,7 @@ static const ptrdiff_t* row_places(struct glue_call* call, int rank, const ptrdi
         step[rank - 2 - axis] = rows;
         rows *= dim[axis];
     }
-    ptrdiff_t* place = glue_take(call, (size_t)rows, sizeof *place);
+    ptrdiff_t* place = glue_take(call, (size_t)rows + 1, sizeof *place);
     glue_offsets(rank - 1, slowest_first, step, place);
     return place;
 }
