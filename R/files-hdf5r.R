@@ -316,7 +316,17 @@ write_h5_data <- function(file, name, tensor, dtype) {
   values <- as.double(if (length(shape) > 1L) aperm(tensor) else tensor)
   if (length(values)) {
     # rounded here, because HDF5 calls some numbers too large that round to the largest
-    data$write_low_level(if (dtype == "F32") round_to_dtype(values, "float32") else values)
+    values <- if (dtype == "F32") round_to_dtype(values, "float32") else values
+    without_range_warning(data$write_low_level(values), any(is.infinite(values)))
   }
   data$close()
+}
+
+# HDF5 writes infinite numbers as such, but with a warning that float32 cannot hold them.
+without_range_warning <- function(code, is_wrong) {
+  withCallingHandlers(code, warning = function(warning) {
+    if (is_wrong && grepl("H5T_CONV_EXCEPT_RANGE", conditionMessage(warning), fixed = TRUE)) {
+      invokeRestart("muffleWarning")
+    }
+  })
 }

@@ -150,6 +150,11 @@ test_that("numbers, empty arrays and float64 are written", {
   expect_identical(read$names[c("e/f", "a/vars")], c("e/f" = "\u00e9", "a/vars" = "a"))
   write_weights_h5(path, weights[1], overwrite = TRUE)
   expect_equal(read_weights_h5(path)$weights, weights[1], tolerance = 1e-7)
+  special <- list(a = array(c(Inf, -Inf, NaN, -0, 2^-149, (2 - 2^-23) * 2^127), 6L), b = -Inf)
+  write_weights_h5(path, special, overwrite = TRUE)
+  read <- read_weights_h5(path)$weights
+  expect_identical(read, special)
+  expect_identical(1 / read$a[4], -Inf)
   write_weights_h5(path, list(), overwrite = TRUE)
   expect_identical(length(read_weights_h5(path)$weights), 0L)
 })
