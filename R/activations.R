@@ -5,9 +5,10 @@
 # makes an axis half as long, the other has no defaults.)
 activation_names <- c(
   "linear", "relu", "gelu", "gelu_approximate", "silu", "sigmoid", "tanh", "softmax",
-  "leaky_relu", "relu6", "elu", "celu", "selu", "softplus", "softsign", "squareplus", "soft_shrink", "hard_shrink",
-  "tanh_shrink", "sparse_plus", "log_sigmoid", "hard_sigmoid", "sparse_sigmoid", "hard_silu",
-  "hard_tanh", "exponential", "mish", "log_softmax", "sparsemax"
+  "leaky_relu", "relu6", "elu", "celu", "selu", "softplus", "softsign", "squareplus",
+  "soft_shrink", "hard_shrink", "tanh_shrink", "sparse_plus", "log_sigmoid",
+  "hard_sigmoid", "sparse_sigmoid", "hard_silu", "hard_tanh", "exponential", "mish",
+  "log_softmax", "sparsemax"
 )
 
 # Keras's other names for some of them, which its configs do not have; and those by which

@@ -20,7 +20,8 @@ sequential_kind <- list(
 #'
 #' With an input shape the model is built as layers are added, and its layers have weights
 #' at once. The first layer may bring it instead, as in
-#' `layer_dense(units = 4, input_shape = 8)`. Without one the model is built by `model$build(input_shape)` or by its first call.
+#' `layer_dense(units = 4, input_shape = 8)`. Without one the model is built by
+#' `model$build(input_shape)` or by its first call.
 #' An attention layer in the stack is self-attention: the tensor is query, value and key.
 #' Masks travel through the stack.
 #'
