@@ -5,6 +5,7 @@
 
 #include "check.h"
 #include "program.h"
+#include "weights.h"
 
 enum { SLOTS = 64, LENGTH = 6 };
 
@@ -172,7 +173,42 @@ static void looks_at_steps(void) {
     CHECK(attn_operation_by_name("nothing") == NULL, "an operation that there is not");
 }
 
+/* the same layer, trained twice in one run */
+static void draws_anew(void) {
+    const struct attn_random_key key = {{1, 2}};
+    const int in = 0, out[2] = {1, 2};
+    const double rate = 0.5;
+    struct attn_layer* layer = NULL;
+    struct bench bench;
+    CHECK(attn_weights_create(ATTN_FLOAT32, 0, NULL, key, &layer) == ATTN_OK, "no layer");
+    start(&bench);
+    const ptrdiff_t dim[1] = {256};
+    CHECK(attn_value_new(&bench.run.memory, ATTN_VALUE_FLOAT32, 1, dim, &bench.slot[0]) == ATTN_OK,
+          "no value");
+    for (int i = 0; i < 256; i++) {
+        ((float*)bench.slot[0].buffer->data)[i] = 1;
+    }
+    struct attn_step step[2];
+    for (int i = 0; i < 2; i++) {
+        step[i] = (struct attn_step){.operation = attn_operation_by_name("dropout"),
+                                     .dtype = ATTN_FLOAT32, .layer = layer, .inputs = 1,
+                                     .input = &in, .outputs = 1, .output = &out[i], .settings = 1,
+                                     .setting = &rate, .text = "", .training = 1};
+    }
+    const size_t size = 256 * sizeof(float);
+    CHECK(attn_program_run(&bench.run, 2, step) == ATTN_OK &&
+              memcmp(bench.slot[1].buffer->data, bench.slot[2].buffer->data, size) == 0,
+          "the same call draws other numbers");
+    step[1].calls_before = 1;
+    CHECK(attn_program_run(&bench.run, 2, step) == ATTN_OK &&
+              memcmp(bench.slot[1].buffer->data, bench.slot[2].buffer->data, size) != 0,
+          "the next call draws the same numbers");
+    stop(&bench);
+    attn_layer_destroy(layer);
+}
+
 int main(void) {
+    draws_anew();
     reuses_memory();
     works_in_place();
     shares_masks();

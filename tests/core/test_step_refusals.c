@@ -247,7 +247,7 @@ static void add_mask(struct bench* bench, struct attn_value* value) {
               attn_value_new_mask(&bench->run.memory, rank, dim, value) == ATTN_OK,
           "no mask");
     for (ptrdiff_t i = 0; i < length; i++) {
-        ((uint8_t*)value->mask->data)[i] = happens(bench, 0.7);
+        ((uint8_t*)value->mask->data)[i] = (uint8_t)happens(bench, 0.7);
     }
 }
 
