@@ -120,31 +120,13 @@ static ptrdiff_t columns_of(const struct attn_weight* weight) {
     return weight->rank > 0 ? weight->dim[weight->rank - 1] : 1;
 }
 
-/* Which row of the tensor the rows of R's array are, the rows being all axes but the
- * last in R's order; NULL where there is one such axis at most, and no difference. */
-static const ptrdiff_t* row_order(struct glue_call* call, const struct attn_weight* weight) {
-    const int axes = weight->rank - 1;
-    if (axes <= 1) {
-        return NULL;
-    }
-    ptrdiff_t slowest_first[ATTN_MAX_RANK], step[ATTN_MAX_RANK], rows = 1;
-    for (int axis = axes - 1; axis >= 0; axis--) {
-        slowest_first[axes - 1 - axis] = weight->dim[axis];
-        step[axes - 1 - axis] = rows;
-        rows *= weight->dim[axis];
-    }
-    ptrdiff_t* order = glue_take(call, (size_t)rows, sizeof *order);
-    glue_offsets(axes, slowest_first, step, order);
-    return order;
-}
-
 static void read_weight(struct glue_call* call, enum attn_dtype dtype,
                         const struct attn_weight* weight, const struct glue_array* array,
                         void* tensor) {
     const ptrdiff_t columns = columns_of(weight), rows = weight->length / columns;
     const struct attn_matrix from = attn_columns(glue_doubles(call, array), rows);
     struct attn_matrix_out to = attn_rows_out(tensor, columns);
-    to.row_place = row_order(call, weight);
+    to.row_place = glue_row_places(call, weight->rank, weight->dim);
     attn_matrix_copy(&call->context, dtype, rows, columns, &from, &to);
 }
 
@@ -152,7 +134,7 @@ static void write_weight(struct glue_call* call, enum attn_dtype dtype,
                          const struct attn_weight* weight, const void* tensor, double* array) {
     const ptrdiff_t columns = columns_of(weight), rows = weight->length / columns;
     struct attn_matrix from = attn_rows(tensor, columns);
-    from.row_place = row_order(call, weight);
+    from.row_place = glue_row_places(call, weight->rank, weight->dim);
     const struct attn_matrix_out to = attn_columns_out(array, rows);
     attn_matrix_copy(&call->context, dtype, rows, columns, &from, &to);
 }

@@ -94,6 +94,27 @@ ptrdiff_t glue_offsets(int axes, const ptrdiff_t* extent, const ptrdiff_t* step,
     return count;
 }
 
+const ptrdiff_t* glue_places(struct glue_call* call, int axes, const ptrdiff_t* dim,
+                             ptrdiff_t* count) {
+    ptrdiff_t slowest_first[ATTN_MAX_RANK], step[ATTN_MAX_RANK], length = 1;
+    for (int axis = axes - 1; axis >= 0; axis--) {
+        slowest_first[axes - 1 - axis] = dim[axis];
+        step[axes - 1 - axis] = length;
+        length *= dim[axis];
+    }
+    /* one element where there is none: glue_offsets() writes the first in any case */
+    ptrdiff_t* place = glue_take(call, (size_t)length + 1, sizeof *place);
+    const ptrdiff_t written = glue_offsets(axes, slowest_first, step, place);
+    if (count != NULL) {
+        *count = written;
+    }
+    return place;
+}
+
+const ptrdiff_t* glue_row_places(struct glue_call* call, int rank, const ptrdiff_t* dim) {
+    return rank > 2 ? glue_places(call, rank - 1, dim, NULL) : NULL;
+}
+
 /* ---- masks ---- */
 
 struct mask_copy {

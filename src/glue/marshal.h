@@ -42,6 +42,14 @@ const double* glue_doubles(struct glue_call* call, const struct glue_array* arra
 ptrdiff_t glue_offsets(int axes, const ptrdiff_t* extent, const ptrdiff_t* step,
                        ptrdiff_t* offsets);
 
+/* Where the elements of an array of these axes, in R's order, are in a row-major tensor of
+ * the same axes; `count` is their number (1 without axes), and may be NULL. */
+const ptrdiff_t* glue_places(struct glue_call* call, int axes, const ptrdiff_t* dim,
+                             ptrdiff_t* count);
+/* The rows of R's matrix are all axes but the last: where each is among the tensor's rows.
+ * NULL: where it is anyway, as there is one axis of them at most. */
+const ptrdiff_t* glue_row_places(struct glue_call* call, int rank, const ptrdiff_t* dim);
+
 /* A mask in the layout of the scores, to whose extents glue_broadcasts() has found that
  * it fits. groups: how many of the layout's axes make up B, N, T and S; extent: all of
  * them in that order. */

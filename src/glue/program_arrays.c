@@ -49,20 +49,10 @@ struct program_input program_input(SEXP x, const char* type, SEXP batch) {
     return input;
 }
 
-/* Where, among the elements of a row-major tensor without its first axis, those of R's
- * order are: `count` places. */
+/* glue_places() of a tensor without its first axis; one place where there is no other. */
 static const ptrdiff_t* tail_places(struct glue_call* call, int rank, const ptrdiff_t* dim,
                                     ptrdiff_t* count) {
-    ptrdiff_t slowest_first[ATTN_MAX_RANK], step[ATTN_MAX_RANK], places = 1;
-    for (int axis = rank - 1; axis >= 1; axis--) {
-        slowest_first[rank - 1 - axis] = dim[axis];
-        step[rank - 1 - axis] = places;
-        places *= dim[axis];
-    }
-    ptrdiff_t* place = glue_take(call, (size_t)places + 1, sizeof *place);
-    *count = rank > 1 ? glue_offsets(rank - 1, slowest_first, step, place) : 1;
-    place[0] = 0;
-    return place;
+    return glue_places(call, rank > 1 ? rank - 1 : 0, dim + 1, count);
 }
 
 static double array_number(const struct glue_array* array, ptrdiff_t i) {
@@ -140,23 +130,6 @@ static void read_floats(struct glue_call* call, const struct program_input* inpu
     }
 }
 
-/* The rows of a matrix in R's order are all axes but the last; where row i of it is in
- * the tensor. NULL: where it is anyway. */
-static const ptrdiff_t* row_places(struct glue_call* call, int rank, const ptrdiff_t* dim) {
-    if (rank <= 2) {
-        return NULL;
-    }
-    ptrdiff_t slowest_first[ATTN_MAX_RANK], step[ATTN_MAX_RANK], rows = 1;
-    for (int axis = rank - 2; axis >= 0; axis--) {
-        slowest_first[rank - 2 - axis] = dim[axis];
-        step[rank - 2 - axis] = rows;
-        rows *= dim[axis];
-    }
-    ptrdiff_t* place = glue_take(call, (size_t)rows + 1, sizeof *place);
-    glue_offsets(rank - 1, slowest_first, step, place);
-    return place;
-}
-
 /* the same for a whole array: one matrix, whose rows have places */
 static void read_whole(struct glue_call* call, const struct program_input* input, void* data) {
     const struct glue_array* array = &input->array;
@@ -164,7 +137,7 @@ static void read_whole(struct glue_call* call, const struct program_input* input
     const ptrdiff_t rows = Rf_xlength(array->object) / columns;
     const struct attn_matrix from = attn_columns(array->numbers, rows);
     struct attn_matrix_out to = attn_rows_out(data, columns);
-    to.row_place = row_places(call, array->rank, array->dim);
+    to.row_place = glue_row_places(call, array->rank, array->dim);
     attn_matrix_copy(&call->context, (enum attn_dtype)input->type, rows, columns, &from, &to);
 }
 
@@ -313,7 +286,7 @@ void program_write_results(struct glue_call* call, int count, struct attn_value*
             const ptrdiff_t columns = columns_of(value->rank, value->dim);
             const ptrdiff_t rows = columns > 0 ? attn_value_length(value) / columns : 0;
             struct attn_matrix from = attn_rows(value->buffer->data, columns);
-            from.row_place = row_places(call, value->rank, value->dim);
+            from.row_place = glue_row_places(call, value->rank, value->dim);
             const struct attn_matrix_out to = attn_columns_out(REAL(array), rows);
             attn_matrix_copy(&call->context, (enum attn_dtype)value->type, rows, columns, &from,
                              &to);
