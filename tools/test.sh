@@ -2,6 +2,7 @@
 # Installs what the tests need, and R where it is missing; then runs
 #   the R tests, at every instruction set of this machine,
 #   the tests of the C core,
+#   the proofs of reliability, each in its short form,
 #   R CMD check --as-cran.
 # The last line is "N passed, N failed, N skipped"; the exit status is 0 if
 # nothing failed.
@@ -14,7 +15,7 @@ set -u
 
 case "${1:-}" in
   -h | --help)
-    sed -n '2,9s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+    sed -n '2,10s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
     exit 0
     ;;
 esac
@@ -103,6 +104,9 @@ if [ -f "$root/tests/core/run.sh" ]; then
   say "Tests of the C core"
   run_counted bash "$root/tests/core/run.sh"
 fi
+
+say "What the package promises of its reliability, in short (tools/verify.sh has it in full)"
+run_counted env ATTN_TARBALL="$tarball" bash "$root/tools/verify.sh" --short
 
 say "R CMD check --as-cran (counts as one test)"
 check_options=(--as-cran)
