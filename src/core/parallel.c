@@ -2,6 +2,7 @@
 
 #include <limits.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #ifdef _OPENMP
@@ -11,8 +12,10 @@
 #endif
 #endif
 
-static const double SLICE_SECONDS = 0.04;        /* leaves room below the promised 50 ms */
+/* leaves room below the promised 100 ms for what is under way, and for giving memory back */
+static double slice_seconds = 0.04;
 static const double OPERATIONS_PER_THREAD = 2e6; /* below this a thread costs more than it does */
+static const double OPERATIONS_PER_LOOK = 1e6;   /* a look at the clock is nothing beside them */
 
 static int process_threads = 1;
 #ifdef _OPENMP
@@ -125,6 +128,7 @@ int attn_parallel_width(const struct attn_context* context, ptrdiff_t items, dou
     if ((double)width > 1.0 + operations / OPERATIONS_PER_THREAD) {
         width = 1 + (int)(operations / OPERATIONS_PER_THREAD);
     }
+    width = width > ATTN_MOST_THREADS ? ATTN_MOST_THREADS : width;
     if (width > items) {
         width = (int)items;
     }
@@ -146,60 +150,171 @@ static double seconds(void) {
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-/* Whether a slice that began at `start` is over. A clock that was set back ends
- * it as well, or the work would never be polled again. */
-static int slice_is_over(double start) {
-    double elapsed = seconds() - start;
-    return elapsed > SLICE_SECONDS || elapsed < 0;
+/* When the slice under way began, which is when there was last a poll. Only the calling
+ * thread changes it, outside parallel regions. */
+static double slice_start;
+
+void attn_parallel_set_slice(double length) {
+    slice_seconds = length;
+    slice_start = 0;
 }
 
-void attn_parallel_run(const struct attn_context* context, int width, ptrdiff_t items,
-                       attn_item run, void* work) {
-    ptrdiff_t next = 0;
-    if (items == 1) { /* nothing to poll after, so no need of a clock: calls are often small */
-        run(work, 0, 0);
-        return;
-    }
-    while (next < items) {
-        double start = seconds();
-        if (width > 1) {
-#ifdef _OPENMP
-#pragma omp parallel num_threads(width)
-            {
-                int thread = omp_get_thread_num();
-                /* at least one item each, or a slice that the system spent on
-                 * starting threads would bring the work no further */
-                do {
-                    ptrdiff_t item;
-#pragma omp atomic capture
-                    item = next++;
-                    if (item >= items) {
-                        break;
-                    }
-                    run(work, item, thread);
-                } while (!slice_is_over(start));
-            }
-#endif
-        } else {
-            do {
-                run(work, next, 0);
-                next++;
-            } while (next < items && !slice_is_over(start));
-        }
-        if (next < items && context->poll != NULL) {
+/* A clock that was set back ends a slice as well, or the work would never be polled again. */
+static int slice_is_over(double start) {
+    const double elapsed = seconds() - start;
+    return elapsed > slice_seconds || elapsed < 0;
+}
+
+int attn_progress_must_pause(const struct attn_progress* progress) {
+    return slice_is_over(progress->slice);
+}
+
+ptrdiff_t attn_progress_parts(double operations) {
+    const int many = slice_seconds >= 0 && operations < OPERATIONS_PER_LOOK;
+    return many ? (ptrdiff_t)(OPERATIONS_PER_LOOK / (operations < 1 ? 1 : operations)) : 1;
+}
+
+void attn_parallel_poll(const struct attn_context* context) {
+    if (slice_is_over(slice_start)) {
+        if (context->poll != NULL) {
             context->poll(context->poll_data);
         }
+        slice_start = seconds();
     }
 }
 
-double attn_parallel_now(void) { return seconds(); }
+/* bytes that are copied between two looks at the clock: about a millisecond */
+static const size_t COPY_PIECE = (size_t)1 << 22;
 
-double attn_parallel_poll(const struct attn_context* context, double start) {
-    if (!slice_is_over(start)) {
-        return start;
+void attn_parallel_copy(const struct attn_context* context, void* to, const void* from,
+                        size_t bytes) {
+    for (size_t at = 0; at < bytes; at += COPY_PIECE) {
+        if (at > 0) {
+            attn_parallel_poll(context);
+        }
+        memcpy((unsigned char*)to + at, (const unsigned char*)from + at,
+               bytes - at < COPY_PIECE ? bytes - at : COPY_PIECE);
     }
-    if (context->poll != NULL) {
-        context->poll(context->poll_data);
+}
+
+void attn_parallel_zero(const struct attn_context* context, void* to, size_t bytes) {
+    for (size_t at = 0; at < bytes; at += COPY_PIECE) {
+        if (at > 0) {
+            attn_parallel_poll(context);
+        }
+        memset((unsigned char*)to + at, 0, bytes - at < COPY_PIECE ? bytes - at : COPY_PIECE);
     }
-    return seconds();
+}
+
+const struct attn_context attn_context_alone = {NULL, 1, NULL, NULL};
+
+/* ---- items ---- */
+
+struct slot {
+    ptrdiff_t item; /* that was left unfinished, or -1 */
+    struct attn_progress progress;
+};
+
+struct items {
+    ptrdiff_t next, count;
+    attn_long_item run;
+    void* work;
+};
+
+static ptrdiff_t next_item(struct items* items) {
+    ptrdiff_t item;
+#ifdef _OPENMP
+#pragma omp atomic capture
+#endif
+    item = items->next++;
+    return item < items->count ? item : -1;
+}
+
+/* Items, one after the other, until the slice is over: at least a part of one, or a slice
+ * that the system spent on starting threads would bring the work no further. */
+static void run_slot(struct items* items, struct slot* slot, int number) {
+    do {
+        if (slot->item < 0) {
+            slot->item = next_item(items);
+            slot->progress.stage = slot->progress.at = 0;
+            slot->progress.number = 0;
+        }
+        if (slot->item < 0) {
+            return;
+        }
+        if (items->run(items->work, slot->item, number, &slot->progress)) {
+            slot->item = -1;
+        }
+    } while (!slice_is_over(slot->progress.slice));
+}
+
+static void run_slice(struct items* items, int width, struct slot* slots) {
+#ifdef _OPENMP
+    if (width > 1) {
+#pragma omp parallel num_threads(width)
+        {
+            const int thread = omp_get_thread_num(), threads = omp_get_num_threads();
+            run_slot(items, &slots[thread], thread);
+            /* of threads that were there in an earlier slice and are not now */
+            for (int other = thread + threads; other < width; other += threads) {
+                if (slots[other].item >= 0) {
+                    run_slot(items, &slots[other], other);
+                }
+            }
+        }
+        return;
+    }
+#endif
+    (void)width;
+    run_slot(items, slots, 0);
+}
+
+static int is_unfinished(const struct items* items, int width, const struct slot* slots) {
+    for (int i = 0; i < width; i++) {
+        if (slots[i].item >= 0) {
+            return 1;
+        }
+    }
+    return items->next < items->count;
+}
+
+void attn_parallel_run_long(const struct attn_context* context, int width, ptrdiff_t count,
+                            attn_long_item run, void* work) {
+    struct items items = {0, count, run, work};
+    struct slot slots[ATTN_MOST_THREADS];
+    for (int i = 0; i < width; i++) {
+        slots[i].item = -1;
+    }
+    if (count == 1) { /* calls are often small: no need of a clock where the item has none */
+        const struct slot only = {next_item(&items), {.slice = slice_start}};
+        slots[0] = only;
+        if (run(work, 0, 0, &slots[0].progress)) {
+            return;
+        }
+    }
+    while (is_unfinished(&items, width, slots)) {
+        attn_parallel_poll(context);
+        for (int i = 0; i < width; i++) {
+            slots[i].progress.slice = slice_start;
+        }
+        run_slice(&items, width, slots);
+    }
+}
+
+struct short_items {
+    attn_item run;
+    void* work;
+};
+
+static int run_short_item(void* data, ptrdiff_t item, int slot, struct attn_progress* progress) {
+    const struct short_items* items = data;
+    (void)progress;
+    items->run(items->work, item, slot);
+    return 1;
+}
+
+void attn_parallel_run(const struct attn_context* context, int width, ptrdiff_t count,
+                       attn_item run, void* work) {
+    struct short_items items = {run, work};
+    attn_parallel_run_long(context, width, count, run_short_item, &items);
 }

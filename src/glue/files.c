@@ -85,6 +85,14 @@ SEXP ffi_crc32(SEXP bytes, SEXP before) {
     if (!(number >= 0 && number <= UINT32_MAX)) {
         glue_abort("internal", "a checksum is a number of 32 bits");
     }
-    const uint32_t crc = (uint32_t)number;
-    return Rf_ScalarReal((double)attn_crc32(crc, RAW_RO(bytes), (size_t)Rf_xlength(bytes)));
+    const R_xlen_t size = Rf_xlength(bytes);
+    uint32_t crc = (uint32_t)number;
+    for (R_xlen_t at = 0; at < size; at += GLUE_POLL_EVERY) {
+        const R_xlen_t part = size - at < GLUE_POLL_EVERY ? size - at : GLUE_POLL_EVERY;
+        crc = attn_crc32(crc, RAW_RO(bytes) + at, (size_t)part);
+        if (size - at > part) {
+            R_CheckUserInterrupt();
+        }
+    }
+    return Rf_ScalarReal((double)crc);
 }

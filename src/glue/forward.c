@@ -174,7 +174,7 @@ static const ptrdiff_t* position_order(struct glue_call* call, const struct forw
         return NULL;
     }
     ptrdiff_t* positions = glue_take(call, (size_t)length, sizeof *positions);
-    glue_offsets(f->leading, extent, step, positions);
+    glue_offsets(call, f->leading, extent, step, positions);
     return positions;
 }
 
@@ -217,7 +217,7 @@ static struct attn_matrix_out result_matrix(struct glue_call* call, const struct
     }
     if (longer > 1) {
         ptrdiff_t* places = glue_take(call, (size_t)columns, sizeof *places);
-        glue_offsets(axes, extent, step, places);
+        glue_offsets(call, axes, extent, step, places);
         matrix.column_place = places;
     }
     return matrix;
@@ -280,7 +280,7 @@ static struct attn_scores_out scores_out(struct glue_call* call, const struct fo
     int axis = 0;
     for (int group = 0; group < 4; group++) {
         offsets[group] = glue_take(call, (size_t)group_length[group], sizeof **offsets);
-        glue_offsets(group_axes[group], extent + axis, step + axis, offsets[group]);
+        glue_offsets(call, group_axes[group], extent + axis, step + axis, offsets[group]);
         axis += group_axes[group];
     }
     struct attn_scores_out out = {REAL(scores), offsets[0], offsets[1], offsets[2], offsets[3]};

@@ -31,6 +31,10 @@ struct glue_call {
     struct attn_workspace* tensors; /* of what outlives a step of a model */
     struct attn_workspace own[2];   /* used when the shared ones are busy */
     int uses_shared;
+    /* what glue_end() gives up, unless it has been handed on: the storage of new weights,
+     * a layer that is being read */
+    unsigned char* storage;
+    struct attn_layer* layer;
 };
 
 /* whether another call is under way, which must find its layer as it left it */
@@ -96,6 +100,12 @@ struct attn_stored glue_stored(SEXP type, SEXP dim, int is_big_endian);
 R_xlen_t glue_stored_length(const struct attn_stored* tensor);
 /* the array of a tensor with these bytes; or, as a string, where a number has no double */
 SEXP glue_read_stored(const struct attn_stored* tensor, const unsigned char* bytes);
+
+/* ---- loops over what R owns, outside of a call ---- */
+
+/* elements that such a loop passes between two polls by R_CheckUserInterrupt(): some
+ * milliseconds */
+enum { GLUE_POLL_EVERY = 1 << 20 };
 
 /* ---- entry points ---- */
 

@@ -80,13 +80,19 @@ static SEXP handle_duplicate(SEXP handle, Rboolean deep) {
     return R_new_altrep(handle_class, R_altrep_data1(handle), R_NilValue);
 }
 
+/* serialize() and unserialize() can be left by longjmp wherever they allocate, and so in
+ * these two methods, which an interrupt leaves where they poll. */
+
 static SEXP handle_serialized_state(SEXP handle) {
     const struct attn_layer* layer = glue_layer_or_null(handle);
     if (layer == NULL) {
         return Rf_allocVector(RAWSXP, 0);
     }
     SEXP state = PROTECT(Rf_allocVector(RAWSXP, (R_xlen_t)attn_layer_state_size(layer)));
-    attn_layer_state_write(layer, RAW(state));
+    struct glue_call call;
+    glue_begin(&call);
+    attn_layer_state_put(&call.context, layer, RAW(state));
+    glue_end(&call);
     UNPROTECT(1);
     return state;
 }
@@ -95,15 +101,19 @@ static SEXP handle_unserialize(SEXP class, SEXP state) {
     (void)class;
     SEXP handle = PROTECT(glue_new_handle());
     if (TYPEOF(state) == RAWSXP && Rf_xlength(state) > 0) {
-        struct attn_layer* layer = NULL;
-        switch (attn_layer_state_read(RAW_RO(state), (size_t)Rf_xlength(state), &layer)) {
-            case ATTN_OK:
-                glue_own(handle, layer);
-                break;
-            case ATTN_NO_MEMORY:
-                glue_abort("memory", "attn: there is not enough memory to restore a layer");
-            default:
-                glue_abort("state", "attn: the saved state of a layer is damaged");
+        struct glue_call call;
+        glue_begin(&call);
+        const enum attn_status status = attn_layer_state_get(
+            &call.context, RAW_RO(state), (size_t)Rf_xlength(state), &call.layer);
+        if (status == ATTN_OK) {
+            glue_own(handle, call.layer);
+            call.layer = NULL;
+        }
+        glue_end(&call);
+        if (status == ATTN_NO_MEMORY) {
+            glue_abort("memory", "attn: there is not enough memory to restore a layer");
+        } else if (status != ATTN_OK) {
+            glue_abort("state", "attn: the saved state of a layer is damaged");
         }
     }
     UNPROTECT(1);

@@ -180,8 +180,8 @@ SEXP ffi_layer_weight_names(SEXP handle) {
     return names;
 }
 
-/* The new weights are read into the call's memory, where an interrupt loses
- * nothing, and only then copied into storage of the layer's own. */
+/* The new weights are read into storage of the call's, where an interrupt loses nothing,
+ * and only then given to the layer. */
 SEXP ffi_layer_set_weights(SEXP handle, SEXP weights) {
     struct attn_layer* layer = glue_layer(handle);
     if (!layer->built || TYPEOF(weights) != VECSXP || Rf_xlength(weights) != layer->weights) {
@@ -202,20 +202,16 @@ SEXP ffi_layer_set_weights(SEXP handle, SEXP weights) {
     }
     struct glue_call call;
     glue_begin(&call);
-    void* read[ATTN_MAX_WEIGHTS];
-    const size_t element = attn_dtype_size(layer->dtype);
-    for (int i = 0; i < layer->weights; i++) {
-        read[i] = glue_take(&call, (size_t)layer->weight[i].length, element);
-        read_weight(&call, layer->dtype, &layer->weight[i], &array[i], read[i]);
-    }
-    unsigned char* storage = NULL;
-    enum attn_status status = attn_layer_stage(layer, &storage);
+    enum attn_status status = attn_layer_stage(layer, &call.storage);
     if (status == ATTN_OK) {
         for (int i = 0; i < layer->weights; i++) {
-            memcpy(attn_layer_staged_weight(layer, storage, i), read[i],
-                   (size_t)layer->weight[i].length * element);
+            attn_parallel_poll(&call.context);
+            read_weight(&call, layer->dtype, &layer->weight[i], &array[i],
+                        attn_layer_staged_weight(layer, call.storage, i));
         }
-        attn_layer_adopt(layer, storage);
+        attn_layer_pack(&call.context, layer, call.storage);
+        attn_layer_take(layer, call.storage);
+        call.storage = NULL;
     }
     glue_end_checked(&call, status);
     return R_NilValue;

@@ -72,13 +72,14 @@ const double* glue_doubles(struct glue_call* call, const struct glue_array* arra
     for (ptrdiff_t i = 0; i < count; i++) {
         /* NA_integer_ and a logical NA are missing numbers, not -2^31 */
         numbers[i] = array->integers[i] == NA_INTEGER ? R_NaN : (double)array->integers[i];
+        attn_parallel_poll_at(&call->context, i);
     }
     return numbers;
 }
 
-ptrdiff_t glue_offsets(int axes, const ptrdiff_t* extent, const ptrdiff_t* step,
-                       ptrdiff_t* offsets) {
-    ptrdiff_t count = 1;
+ptrdiff_t glue_offsets(struct glue_call* call, int axes, const ptrdiff_t* extent,
+                       const ptrdiff_t* step, ptrdiff_t* offsets) {
+    ptrdiff_t count = 1, since = 0;
     offsets[0] = 0;
     /* append one axis at a time, from the last result backwards so that it can
      * be done in place */
@@ -88,6 +89,7 @@ ptrdiff_t glue_offsets(int axes, const ptrdiff_t* extent, const ptrdiff_t* step,
             for (ptrdiff_t j = extent[axis] - 1; j >= 0; j--) {
                 offsets[i * extent[axis] + j] = base + j * step[axis];
             }
+            attn_parallel_poll_after(&call->context, extent[axis], &since);
         }
         count *= extent[axis];
     }
@@ -104,7 +106,7 @@ const ptrdiff_t* glue_places(struct glue_call* call, int axes, const ptrdiff_t* 
     }
     /* one element where there is none: glue_offsets() writes the first in any case */
     ptrdiff_t* place = glue_take(call, (size_t)length + 1, sizeof *place);
-    const ptrdiff_t written = glue_offsets(axes, slowest_first, step, place);
+    const ptrdiff_t written = glue_offsets(call, axes, slowest_first, step, place);
     if (count != NULL) {
         *count = written;
     }
@@ -164,7 +166,7 @@ struct attn_mask_part glue_mask(struct glue_call* call, const struct glue_array*
         }
         ptrdiff_t* offsets = glue_take(call, (size_t)count, sizeof *offsets);
         copy.count[group] =
-            glue_offsets(broadcast ? 0 : groups[group], extent + axis, steps, offsets);
+            glue_offsets(call, broadcast ? 0 : groups[group], extent + axis, steps, offsets);
         copy.offset[group] = offsets;
         axis += groups[group];
     }

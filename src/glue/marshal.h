@@ -39,8 +39,8 @@ SEXP glue_new_array(int rank, const ptrdiff_t* dim);
 const double* glue_doubles(struct glue_call* call, const struct glue_array* array);
 
 /* offsets of the row-major enumeration of `axes` axes; returns their count */
-ptrdiff_t glue_offsets(int axes, const ptrdiff_t* extent, const ptrdiff_t* step,
-                       ptrdiff_t* offsets);
+ptrdiff_t glue_offsets(struct glue_call* call, int axes, const ptrdiff_t* extent,
+                       const ptrdiff_t* step, ptrdiff_t* offsets);
 
 /* Where the elements of an array of these axes, in R's order, are in a row-major tensor of
  * the same axes; `count` is their number (1 without axes), and may be NULL. */

@@ -13,7 +13,7 @@ static const ptrdiff_t* row_order(struct glue_call* call, const ptrdiff_t* dim,
     const ptrdiff_t slowest_first[3] = {dim[2], dim[1], dim[0]};
     const ptrdiff_t steps[3] = {step[2], step[1], step[0]};
     ptrdiff_t* order = glue_take(call, (size_t)(dim[0] * dim[1] * dim[2]), sizeof *order);
-    glue_offsets(3, slowest_first, steps, order);
+    glue_offsets(call, 3, slowest_first, steps, order);
     return order;
 }
 

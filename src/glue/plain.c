@@ -27,20 +27,35 @@ int glue_plain_rank(SEXP x) {
     return (int)rank;
 }
 
+static int number_is_missing(const double* number, R_xlen_t begin, R_xlen_t end) {
+    for (R_xlen_t i = begin; i < end; i++) {
+        if (ISNAN(number[i])) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+static int integer_is_missing(const int* number, R_xlen_t begin, R_xlen_t end) {
+    for (R_xlen_t i = begin; i < end; i++) {
+        if (number[i] == NA_INTEGER) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
 static int has_missing(SEXP x) {
     const R_xlen_t length = Rf_xlength(x);
-    if (TYPEOF(x) == REALSXP) {
-        const double* number = REAL_RO(x);
-        for (R_xlen_t i = 0; i < length; i++) {
-            if (ISNAN(number[i])) {
-                return 1;
-            }
+    for (R_xlen_t begin = 0; begin < length; begin += GLUE_POLL_EVERY) {
+        const R_xlen_t end = length - begin < GLUE_POLL_EVERY ? length : begin + GLUE_POLL_EVERY;
+        if (begin > 0) {
+            R_CheckUserInterrupt();
         }
-        return 0;
-    }
-    const int* number = TYPEOF(x) == INTSXP ? INTEGER_RO(x) : LOGICAL_RO(x);
-    for (R_xlen_t i = 0; i < length; i++) {
-        if (number[i] == NA_INTEGER) {
+        if (TYPEOF(x) == REALSXP
+                ? number_is_missing(REAL_RO(x), begin, end)
+                : integer_is_missing(TYPEOF(x) == INTSXP ? INTEGER_RO(x) : LOGICAL_RO(x), begin,
+                                     end)) {
             return 1;
         }
     }

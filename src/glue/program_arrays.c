@@ -91,12 +91,14 @@ static enum attn_status read_numbers(struct glue_call* call, const struct progra
     const struct glue_array* array = &input->array;
     ptrdiff_t count;
     const ptrdiff_t* place = tail_places(call, array->rank, array->dim, &count);
+    ptrdiff_t since = 0;
     int sound = 1;
     for (ptrdiff_t i = 0; i < count; i++) {
         for (ptrdiff_t b = 0; b < input->count; b++) {
             const double x = array_number(array, i * array->dim[0] + input->first + b);
             sound &= set_number(input->type, data, b * count + place[i], x);
         }
+        attn_parallel_poll_after(&call->context, input->count, &since);
     }
     return sound ? ATTN_OK : ATTN_BAD_INDEX;
 }
@@ -118,7 +120,7 @@ static void read_floats(struct glue_call* call, const struct program_input* inpu
     const struct glue_array* array = &input->array;
     const enum attn_dtype dtype = (enum attn_dtype)input->type;
     const ptrdiff_t columns = columns_of(array->rank, array->dim);
-    ptrdiff_t count;
+    ptrdiff_t count, since = 0;
     const ptrdiff_t* place = middle_places(call, array->rank, array->dim, &count);
     for (ptrdiff_t i = 0; i < count; i++) {
         const struct attn_matrix from = attn_columns(
@@ -127,6 +129,7 @@ static void read_floats(struct glue_call* call, const struct program_input* inpu
             (unsigned char*)data + (size_t)(place[i] * columns) * attn_dtype_size(dtype),
             count * columns);
         attn_matrix_copy(&call->context, dtype, input->count, columns, &from, &to);
+        attn_parallel_poll_after(&call->context, input->count * columns, &since);
     }
 }
 
@@ -159,6 +162,7 @@ static enum attn_status read_mask(struct attn_run* run, const struct program_inp
             at += mask->dim[axis] == 1 ? 0 : entry * mask->step[axis];
         }
         sound &= set_number(ATTN_VALUE_BOOL, to, i, array_number(mask, at));
+        attn_parallel_poll_at(&run->context, i);
         for (int axis = mask->rank - 1; axis >= 0 && ++index[axis] == value->dim[axis]; axis--) {
             index[axis] = 0;
         }
@@ -258,7 +262,7 @@ static void write_integers(struct glue_call* call, enum attn_value_type type, in
                            const ptrdiff_t* dim, const void* data, ptrdiff_t first,
                            ptrdiff_t total, int* to) {
     const ptrdiff_t entries = rank > 0 ? dim[0] : 1;
-    ptrdiff_t count;
+    ptrdiff_t count, since = 0;
     const ptrdiff_t* place = tail_places(call, rank > 0 ? rank : 1, dim, &count);
     for (ptrdiff_t i = 0; i < count; i++) {
         for (ptrdiff_t b = 0; b < entries; b++) {
@@ -267,6 +271,7 @@ static void write_integers(struct glue_call* call, enum attn_value_type type, in
                                             ? ((const uint8_t*)data)[from] != 0
                                             : ((const int32_t*)data)[from];
         }
+        attn_parallel_poll_after(&call->context, entries, &since);
     }
 }
 
@@ -328,7 +333,7 @@ static void write_part(struct glue_call* call, const struct attn_value* value, p
     }
     const enum attn_dtype dtype = (enum attn_dtype)value->type;
     const ptrdiff_t columns = columns_of(value->rank, value->dim);
-    ptrdiff_t count;
+    ptrdiff_t count, since = 0;
     const ptrdiff_t* place = middle_places(call, value->rank, value->dim, &count);
     for (ptrdiff_t i = 0; i < count; i++) {
         const struct attn_matrix from = attn_rows(
@@ -338,6 +343,7 @@ static void write_part(struct glue_call* call, const struct attn_value* value, p
         const struct attn_matrix_out to =
             attn_columns_out(REAL(array) + i * total + first, total * count);
         attn_matrix_copy(&call->context, dtype, value->dim[0], columns, &from, &to);
+        attn_parallel_poll_after(&call->context, value->dim[0] * columns, &since);
     }
 }
 

@@ -68,10 +68,31 @@ static SEXP new_array(const struct attn_stored* tensor) {
     return array;
 }
 
+/* attn_stored_read() of elements first ... first + count - 1, with polls */
+static size_t read_elements(const struct attn_stored* tensor, size_t first, size_t count,
+                            const unsigned char* bytes, double* array) {
+    const size_t size = attn_stored_size(tensor->type);
+    size_t done = 0;
+    while (done < count) {
+        const size_t left = count - done;
+        const size_t part = left < GLUE_POLL_EVERY ? left : GLUE_POLL_EVERY;
+        const size_t read =
+            attn_stored_read(tensor, first + done, part, bytes + done * size, array);
+        done += read;
+        if (read < part) {
+            break;
+        }
+        if (done < count) {
+            R_CheckUserInterrupt();
+        }
+    }
+    return done;
+}
+
 SEXP glue_read_stored(const struct attn_stored* tensor, const unsigned char* bytes) {
     SEXP array = PROTECT(new_array(tensor));
     const size_t length = (size_t)Rf_xlength(array);
-    const size_t read = attn_stored_read(tensor, 0, length, bytes, REAL(array));
+    const size_t read = read_elements(tensor, 0, length, bytes, REAL(array));
     UNPROTECT(1);
     return read < length ? describe_place(tensor, (R_xlen_t)read) : array;
 }
@@ -102,7 +123,7 @@ SEXP ffi_stored_read(SEXP parts, SEXP type, SEXP dim) {
         SEXP part = VECTOR_ELT(parts, i);
         const size_t count = (size_t)(Rf_xlength(part) / size);
         const size_t read =
-            attn_stored_read(&tensor, (size_t)done, count, RAW_RO(part), REAL(array));
+            read_elements(&tensor, (size_t)done, count, RAW_RO(part), REAL(array));
         done += (R_xlen_t)read;
         if (read < count) {
             UNPROTECT(1);
@@ -127,8 +148,21 @@ SEXP ffi_stored_write(SEXP array, SEXP type, SEXP dim, SEXP first, SEXP count) {
     const size_t elements = (size_t)number;
     SEXP bytes = PROTECT(
         Rf_allocVector(RAWSXP, (R_xlen_t)(elements * attn_stored_size(tensor.type))));
-    const size_t written =
-        attn_stored_write(&tensor, (size_t)from, elements, REAL_RO(array), RAW(bytes));
+    size_t written = 0;
+    while (written < elements) {
+        const size_t left = elements - written;
+        const size_t part = left < GLUE_POLL_EVERY ? left : GLUE_POLL_EVERY;
+        const size_t now =
+            attn_stored_write(&tensor, (size_t)from + written, part, REAL_RO(array),
+                              RAW(bytes) + written * attn_stored_size(tensor.type));
+        written += now;
+        if (now < part) {
+            break;
+        }
+        if (written < elements) {
+            R_CheckUserInterrupt();
+        }
+    }
     UNPROTECT(1);
     return written < elements ? describe_place(&tensor, (R_xlen_t)from + (R_xlen_t)written)
                               : bytes;

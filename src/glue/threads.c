@@ -34,9 +34,6 @@ SEXP ffi_info(void) {
     return info;
 }
 
-/* numbers between two polls: some milliseconds */
-enum { POLL_EVERY = 1 << 20 };
-
 SEXP ffi_random_uniform(SEXP n, SEXP key) {
     if (TYPEOF(n) != REALSXP || Rf_xlength(n) != 1) {
         glue_abort("internal", "random numbers need a count");
@@ -53,7 +50,7 @@ SEXP ffi_random_uniform(SEXP n, SEXP key) {
         struct attn_random_bits bits = attn_random_block(words, (uint64_t)i / 2, 0);
         const uint32_t* pair = bits.word + 2 * (i % 2);
         to[i] = attn_random_unit(pair[0], pair[1]);
-        if (i % POLL_EVERY == POLL_EVERY - 1) {
+        if (i % GLUE_POLL_EVERY == GLUE_POLL_EVERY - 1) {
             R_CheckUserInterrupt();
         }
     }

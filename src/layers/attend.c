@@ -159,7 +159,8 @@ static enum attn_status run(struct attn_run* run, const struct attn_step* step,
             return ATTN_NO_MEMORY;
         }
         ATTN_TRY(attn_value_new_mask(&run->memory, mask->rank, mask->dim, &out[0]));
-        memcpy(out[0].mask->data, flags, (size_t)attn_value_length(mask));
+        attn_parallel_copy(&run->context, out[0].mask->data, flags,
+                           (size_t)attn_value_length(mask));
     } else {
         attn_value_share_mask(in[QUERY], &out[0]);
     }

@@ -39,8 +39,8 @@ static enum attn_status copy_cache(struct attn_run* run, const struct attn_step*
     }
     ATTN_TRY(attn_step_like(run, step, cache, out));
     if (out->buffer->data != numbers) {
-        memcpy(out->buffer->data, numbers,
-               (size_t)attn_value_length(cache) * attn_dtype_size(step->dtype));
+        attn_parallel_copy(&run->context, out->buffer->data, numbers,
+                           (size_t)attn_value_length(cache) * attn_dtype_size(step->dtype));
     }
     return ATTN_OK;
 }
@@ -53,10 +53,12 @@ static enum attn_status add_causal(struct attn_run* run, struct attn_layer_call*
     if (visible == NULL) {
         return ATTN_NO_MEMORY;
     }
+    ptrdiff_t since = 0;
     for (ptrdiff_t t = 0; t < T; t++) {
         const ptrdiff_t seen = first + t + 1 < S ? first + t + 1 : S;
         memset(visible + t * S, 1, (size_t)seen);
         memset(visible + t * S + seen, 0, (size_t)(S - seen));
+        attn_parallel_poll_after(&run->context, S, &since);
     }
     call->mask.part[call->mask.parts++] = (struct attn_mask_part){visible, 0, 0, S, 1};
     return ATTN_OK;

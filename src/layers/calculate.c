@@ -123,6 +123,7 @@ static const void* as_floats(struct attn_run* run, const struct attn_operand* op
     float* made = attn_workspace_take(run->context.workspace, (size_t)length, sizeof *made);
     for (ptrdiff_t i = 0; made != NULL && i < length; i++) {
         made[i] = (float)((const double*)operand->data)[i];
+        attn_parallel_poll_at(&run->context, i);
     }
     return made;
 }

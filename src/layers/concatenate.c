@@ -65,14 +65,20 @@ static enum attn_status row_flag(const struct attn_value* value, ptrdiff_t row, 
 
 /* The rows of one input, `size` of them in each of `outer` blocks, go to the result's
  * mask from `first` on in its blocks of `whole`; flags that are there stay. */
-static enum attn_status put_rows(const struct attn_value* value, ptrdiff_t outer, ptrdiff_t size,
+static enum attn_status put_rows(const struct attn_context* context,
+                                 const struct attn_value* value, ptrdiff_t outer, ptrdiff_t size,
                                  ptrdiff_t first, ptrdiff_t whole, uint8_t* to) {
+    ptrdiff_t since = 0;
+    const ptrdiff_t flags = value->mask != NULL && value->mask_rank == value->rank
+                                ? value->dim[value->rank - 1]
+                                : 1;
     for (ptrdiff_t block = 0; block < outer; block++) {
         for (ptrdiff_t i = 0; i < size; i++) {
             uint8_t flag;
             ATTN_TRY(row_flag(value, block * size + i, &flag));
             uint8_t* at = &to[block * whole + first + i];
             *at = *at || flag;
+            attn_parallel_poll_after(context, flags, &since);
         }
     }
     return ATTN_OK;
@@ -90,14 +96,14 @@ static enum attn_status join_masks(struct attn_run* run, struct attn_value* cons
     }
     ATTN_TRY(attn_value_new_mask(&run->memory, last, out->dim, out));
     const ptrdiff_t rows = attn_value_extent(out, 0, last);
-    memset(out->mask->data, 0, (size_t)rows);
+    attn_parallel_zero(&run->context, out->mask->data, (size_t)rows);
     /* along the last axis the rows of all inputs are the same rows */
     const ptrdiff_t outer = axis == last ? 1 : attn_value_extent(out, 0, axis);
     const ptrdiff_t whole = rows / (outer > 0 ? outer : 1);
     ptrdiff_t first = 0;
     for (int k = 0; k < count; k++) {
         const ptrdiff_t size = axis == last ? rows : attn_value_extent(in[k], axis, last);
-        ATTN_TRY(put_rows(in[k], outer, size, first, whole, out->mask->data));
+        ATTN_TRY(put_rows(&run->context, in[k], outer, size, first, whole, out->mask->data));
         first += axis == last ? 0 : size;
     }
     return ATTN_OK;

@@ -22,8 +22,8 @@ static enum attn_status pass(struct attn_run* run, const struct attn_step* step,
         return ATTN_NO_MEMORY;
     }
     ATTN_TRY(attn_step_new(run, step, x->rank, x->dim, out));
-    memcpy(out->buffer->data, numbers,
-           (size_t)attn_value_length(x) * attn_dtype_size(step->dtype));
+    attn_parallel_copy(&run->context, out->buffer->data, numbers,
+                       (size_t)attn_value_length(x) * attn_dtype_size(step->dtype));
     return ATTN_OK;
 }
 

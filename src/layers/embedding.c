@@ -34,7 +34,7 @@ static enum attn_status run(struct attn_run* run, const struct attn_step* step,
     ATTN_TRY(status);
     if (attn_step_flag(step, MASK_ZERO)) {
         ATTN_TRY(attn_value_new_mask(&run->memory, x->rank, x->dim, out));
-        attn_mask_zero(count, id, out->mask->data);
+        attn_mask_zero(&run->context, count, id, out->mask->data);
     }
     return ATTN_OK;
 }

@@ -96,6 +96,7 @@ enum attn_status attn_spread_mask(struct attn_run* run, const uint8_t* flags, in
     }
     for (ptrdiff_t i = 0; i < length; i++) {
         made[i] = flags[from];
+        attn_parallel_poll_at(&run->context, i);
         for (int place = rank - 1; place >= 0; place--) { /* the next index in this order */
             const int axis = order == NULL ? place : order[place];
             from += stride[axis];

@@ -49,12 +49,12 @@ enum attn_status attn_layer_create(const struct attn_layer_kind* kind, enum attn
     return ATTN_OK;
 }
 
-/* Aligned by hand; how far the start moved stands in the byte before it. */
+/* Zeros, aligned by hand; how far the start moved stands in the byte before it. */
 static unsigned char* aligned_new(size_t size) {
     if (size > SIZE_MAX - ALIGNMENT) {
         return NULL;
     }
-    unsigned char* raw = malloc(size + ALIGNMENT);
+    unsigned char* raw = calloc(size + ALIGNMENT, 1);
     if (raw == NULL) {
         return NULL;
     }
@@ -63,7 +63,7 @@ static unsigned char* aligned_new(size_t size) {
     return raw + shift;
 }
 
-static void aligned_free(unsigned char* storage) {
+void attn_layer_discard(unsigned char* storage) {
     if (storage != NULL) {
         free(storage - storage[-1]);
     }
@@ -72,7 +72,7 @@ static void aligned_free(unsigned char* storage) {
 void attn_layer_destroy(struct attn_layer* layer) {
     if (layer != NULL) {
         layer->magic = 0;
-        aligned_free(layer->storage);
+        attn_layer_discard(layer->storage);
         free(layer);
     }
 }
@@ -136,7 +136,7 @@ enum attn_status attn_layer_build(struct attn_layer* layer,
     ATTN_TRY(lay_out(&draft));
     ATTN_TRY(attn_layer_stage(&draft, &draft.storage));
     draft.built = 1;
-    aligned_free(layer->storage);
+    attn_layer_discard(layer->storage);
     *layer = draft;
     return ATTN_OK;
 }
@@ -146,7 +146,6 @@ enum attn_status attn_layer_stage(const struct attn_layer* layer, unsigned char*
     if (made == NULL) {
         return ATTN_NO_MEMORY;
     }
-    memset(made, 0, layer->storage_size);
     *storage = made;
     return ATTN_OK;
 }
@@ -156,18 +155,27 @@ void* attn_layer_staged_weight(const struct attn_layer* layer, unsigned char* st
     return storage + layer->weight[index].offset;
 }
 
-void attn_layer_adopt(struct attn_layer* layer, unsigned char* storage) {
+void attn_layer_pack(const struct attn_context* context, const struct attn_layer* layer,
+                     unsigned char* storage) {
     for (int i = 0; i < layer->weights; i++) {
         const struct attn_weight* weight = &layer->weight[i];
         if (weight->depth > 0) {
-            attn_matmul_pack(layer->dtype, weight->depth, weight->columns,
+            attn_matmul_pack(context, layer->dtype, weight->depth, weight->columns,
                              storage + weight->offset, storage + weight->packed_offset);
         }
     }
+}
+
+void attn_layer_take(struct attn_layer* layer, unsigned char* storage) {
     if (storage != layer->storage) {
-        aligned_free(layer->storage);
+        attn_layer_discard(layer->storage);
         layer->storage = storage;
     }
+}
+
+void attn_layer_adopt(struct attn_layer* layer, unsigned char* storage) {
+    attn_layer_pack(&attn_context_alone, layer, storage);
+    attn_layer_take(layer, storage);
 }
 
 const void* attn_layer_weight(const struct attn_layer* layer, int index) {

@@ -133,11 +133,16 @@ void attn_layer_destroy(struct attn_layer* layer);
 enum attn_status attn_layer_build(struct attn_layer* layer,
                                   const struct attn_layer_widths* widths);
 
-/* New weights: fill what `stage` gives, then `adopt` it. Until adopted the
- * layer computes with the old ones. `adopt` cannot fail. */
+/* New weights: fill what `stage` gives, `pack` it, then let the layer `take` it. Until
+ * taken it belongs to the caller, who may discard it, and the layer computes with the old
+ * ones. `pack` polls; `take` neither fails nor polls. `adopt`: both, without polls. */
 enum attn_status attn_layer_stage(const struct attn_layer* layer, unsigned char** storage);
 void* attn_layer_staged_weight(const struct attn_layer* layer, unsigned char* storage, int index);
+void attn_layer_pack(const struct attn_context* context, const struct attn_layer* layer,
+                     unsigned char* storage);
+void attn_layer_take(struct attn_layer* layer, unsigned char* storage);
 void attn_layer_adopt(struct attn_layer* layer, unsigned char* storage);
+void attn_layer_discard(unsigned char* storage);
 
 const void* attn_layer_weight(const struct attn_layer* layer, int index);
 const void* attn_layer_packed(const struct attn_layer* layer, int index);
@@ -157,6 +162,13 @@ void attn_layer_state_write(const struct attn_layer* layer, unsigned char* bytes
 /* Trusts nothing: sizes are proven against `size` before anything is allocated. */
 enum attn_status attn_layer_state_read(const unsigned char* bytes, size_t size,
                                        struct attn_layer** layer);
+/* The same, polled. *layer, which is NULL before, is the new layer as soon as there is one:
+ * a poll that does not come back leaves it there, unfinished, for its owner to destroy. */
+void attn_layer_state_put(const struct attn_context* context, const struct attn_layer* layer,
+                          unsigned char* bytes);
+enum attn_status attn_layer_state_get(const struct attn_context* context,
+                                      const unsigned char* bytes, size_t size,
+                                      struct attn_layer** layer);
 
 extern const struct attn_layer_kind attn_multi_head_attention_kind;
 extern const struct attn_layer_kind attn_group_query_attention_kind;

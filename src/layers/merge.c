@@ -106,11 +106,12 @@ static enum attn_status merge_masks(struct attn_run* run, int count,
     ATTN_TRY(attn_checked_length(rank, dim, &length));
     ATTN_TRY(attn_value_new_mask(&run->memory, rank, dim, out));
     uint8_t* counts = out->mask->data;
-    memset(counts, 0, (size_t)length);
+    attn_parallel_zero(&run->context, counts, (size_t)length);
     for (int k = 0; k < count; k++) {
         const uint8_t* own = in[k]->mask->data;
         for (ptrdiff_t i = 0; i < length; i++) {
             counts[i] = counts[i] || own[mask_place(in[k], out, i)];
+            attn_parallel_poll_at(&run->context, i);
         }
     }
     return ATTN_OK;

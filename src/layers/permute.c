@@ -8,13 +8,15 @@
 
 /* What is no float, number by number: `rank` axes of the result, of these dims, and
  * their steps in x. */
-static void permute_elements(int rank, const ptrdiff_t* dim, const ptrdiff_t* step, size_t size,
-                             const unsigned char* x, unsigned char* y) {
-    ptrdiff_t at[ATTN_MAX_RANK] = {0}, from = 0;
+static void permute_elements(const struct attn_context* context, int rank, const ptrdiff_t* dim,
+                             const ptrdiff_t* step, size_t size, const unsigned char* x,
+                             unsigned char* y) {
+    ptrdiff_t at[ATTN_MAX_RANK] = {0}, from = 0, since = 0;
     int axis;
     do {
         memcpy(y, x + (size_t)from * size, size);
         y += size;
+        attn_parallel_poll_after(context, 1, &since);
         for (axis = rank - 1; axis >= 0; axis--) {
             from += step[axis];
             if (++at[axis] < dim[axis]) {
@@ -26,7 +28,8 @@ static void permute_elements(int rank, const ptrdiff_t* dim, const ptrdiff_t* st
     } while (axis >= 0);
 }
 
-static enum attn_status permute_others(const struct attn_value* in, const int* order,
+static enum attn_status permute_others(const struct attn_context* context,
+                                       const struct attn_value* in, const int* order,
                                        struct attn_value* out) {
     ptrdiff_t in_step[ATTN_MAX_RANK], dim[ATTN_MAX_RANK], step[ATTN_MAX_RANK], next = 1;
     for (int axis = in->rank - 1; axis >= 0; axis--) {
@@ -38,8 +41,8 @@ static enum attn_status permute_others(const struct attn_value* in, const int* o
         step[axis] = in_step[order[axis]];
     }
     if (next > 0) {
-        permute_elements(in->rank, dim, step, attn_value_type_size(in->type), in->buffer->data,
-                         out->buffer->data);
+        permute_elements(context, in->rank, dim, step, attn_value_type_size(in->type),
+                         in->buffer->data, out->buffer->data);
     }
     return ATTN_OK;
 }
@@ -53,7 +56,7 @@ enum attn_status attn_step_permuted(struct attn_run* run, const struct attn_step
     }
     ATTN_TRY(attn_value_new(&run->memory, type, rank, dim, out));
     if (type > ATTN_VALUE_FLOAT64) {
-        return permute_others(in, order, out);
+        return permute_others(&run->context, in, order, out);
     }
     const void* numbers = attn_step_floats(run, step, in);
     if (numbers == NULL) {

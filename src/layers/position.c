@@ -16,13 +16,16 @@ static int has_entries(const struct attn_value* x) {
 }
 
 /* Makes of the table (T, D) with which out begins the whole of out: it repeats itself. */
-static void repeat_table(const struct attn_step* step, struct attn_value* out) {
+static void repeat_table(const struct attn_run* run, const struct attn_step* step,
+                         struct attn_value* out) {
     const size_t size = (size_t)attn_value_extent(out, out->rank - 2, out->rank) *
                         attn_dtype_size(step->dtype);
     const ptrdiff_t copies = attn_value_extent(out, 0, out->rank - 2);
     unsigned char* table = out->buffer->data;
+    ptrdiff_t since = 0;
     for (ptrdiff_t i = 1; i < copies; i++) {
-        memcpy(table + (size_t)i * size, table, size);
+        attn_parallel_copy(&run->context, table + (size_t)i * size, table, size);
+        attn_parallel_poll_after(&run->context, (ptrdiff_t)size, &since);
     }
 }
 
@@ -45,8 +48,9 @@ static enum attn_status run_learned(struct attn_run* run, const struct attn_step
                                     attn_layer_weight(step->layer, 0), &rows));
     ATTN_TRY(attn_step_new(run, step, x->rank, x->dim, out));
     if (has_entries(x)) {
-        memcpy(out->buffer->data, rows, (size_t)(T * D) * attn_dtype_size(step->dtype));
-        repeat_table(step, out);
+        attn_parallel_copy(&run->context, out->buffer->data, rows,
+                           (size_t)(T * D) * attn_dtype_size(step->dtype));
+        repeat_table(run, step, out);
     }
     return ATTN_OK;
 }
@@ -68,9 +72,9 @@ static enum attn_status run_sine(struct attn_run* run, const struct attn_step* s
     ATTN_TRY(attn_start_index(run, step, in[1], SINE_START, &start));
     ATTN_TRY(attn_step_new(run, step, x->rank, x->dim, out));
     if (has_entries(x)) {
-        attn_sine_positions(step->dtype, x->dim[x->rank - 2], x->dim[x->rank - 1], start,
+        attn_sine_positions(&run->context, step->dtype, x->dim[x->rank - 2], x->dim[x->rank - 1], start,
                             step->setting[SINE_WAVELENGTH], out->buffer->data);
-        repeat_table(step, out);
+        repeat_table(run, step, out);
     }
     return ATTN_OK;
 }

@@ -256,6 +256,7 @@ static enum attn_status prepare_update(const struct attn_context* context,
     }
     for (ptrdiff_t row = 0; row < rows; row++) {
         row_place[row] = row / cache->added * 2 * cache->length + cache->first + row % cache->added;
+        attn_parallel_poll_at(context, row);
     }
     struct attn_factor factor = factor_of(layer, place, attn_rows_out(NULL, 0));
     factor.out = attn_rows_out(cache_half(layer, cache, half), factor.columns);

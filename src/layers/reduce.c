@@ -57,11 +57,12 @@ static double next(enum reducing how, double so_far, double x) {
     }
 }
 
-static double reduced(enum reducing how, const struct walk* inner, ptrdiff_t count,
-                      const double* x) {
+static double reduced(const struct attn_context* context, enum reducing how,
+                      const struct walk* inner, ptrdiff_t count, const double* x) {
     double result = how == ANY || how == ALL ? x[0] != 0 : x[0];
     for (ptrdiff_t i = 1; i < count; i++) {
         result = next(how, result, x[place_of(inner, i)]);
+        attn_parallel_poll_at(context, i);
     }
     return how == MEAN ? result / (double)count : result;
 }
@@ -111,9 +112,11 @@ static enum attn_status run(struct attn_run* run, const struct attn_step* step,
         return ATTN_NO_MEMORY;
     }
     const ptrdiff_t length = attn_value_length(out), count = length_of(&inner);
+    ptrdiff_t since = 0;
     for (ptrdiff_t i = 0; i < length; i++) {
-        attn_value_put(out, i, reduced((enum reducing)how, &inner, count,
-                                   numbers + place_of(&outer, i)));
+        attn_value_put(out, i, reduced(&run->context, (enum reducing)how, &inner, count,
+                                       numbers + place_of(&outer, i)));
+        attn_parallel_poll_after(&run->context, count, &since);
     }
     return ATTN_OK;
 }

@@ -4,10 +4,13 @@
 #include "layout.h"
 #include "reshape.h"
 
-static void repeat_rows(ptrdiff_t batch, ptrdiff_t times, size_t bytes, const unsigned char* x,
-                         unsigned char* y) {
+static void repeat_rows(const struct attn_context* context, ptrdiff_t batch, ptrdiff_t times,
+                        size_t bytes, const unsigned char* x, unsigned char* y) {
+    ptrdiff_t since = 0;
     for (ptrdiff_t row = 0; row < batch * times; row++) {
-        memcpy(y + (size_t)row * bytes, x + (size_t)(row / times) * bytes, bytes);
+        attn_parallel_copy(context, y + (size_t)row * bytes, x + (size_t)(row / times) * bytes,
+                           bytes);
+        attn_parallel_poll_after(context, (ptrdiff_t)bytes, &since);
     }
 }
 
@@ -22,8 +25,8 @@ static enum attn_status run(struct attn_run* run, const struct attn_step* step,
     const enum attn_value_type type = attn_moved_type(step, x);
     ATTN_TRY(attn_value_new(&run->memory, type, 3, dim, out));
     if (type > ATTN_VALUE_FLOAT64) {
-        repeat_rows(dim[0], times, (size_t)dim[2] * attn_value_type_size(type), x->buffer->data,
-                     out->buffer->data);
+        repeat_rows(&run->context, dim[0], times, (size_t)dim[2] * attn_value_type_size(type),
+                    x->buffer->data, out->buffer->data);
         return ATTN_OK;
     }
     const void* numbers = attn_step_floats(run, step, x);

@@ -17,8 +17,8 @@ enum attn_status attn_step_reshaped(struct attn_run* run, const struct attn_step
     if (numbers == NULL) {
         return ATTN_NO_MEMORY;
     }
-    memcpy(out->buffer->data, numbers,
-           (size_t)attn_value_length(in) * attn_dtype_size(step->dtype));
+    attn_parallel_copy(&run->context, out->buffer->data, numbers,
+                       (size_t)attn_value_length(in) * attn_dtype_size(step->dtype));
     return ATTN_OK;
 }
 

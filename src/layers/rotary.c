@@ -37,7 +37,7 @@ static enum attn_status run(struct attn_run* run, const struct attn_step* step,
     if (cosine == NULL || sine == NULL || numbers == NULL) {
         return ATTN_NO_MEMORY;
     }
-    ATTN_TRY(attn_rotary_tables(step->dtype, &rotary, cosine, sine));
+    ATTN_TRY(attn_rotary_tables(&run->context, step->dtype, &rotary, cosine, sine));
     ATTN_TRY(attn_step_like(run, step, x, out));
     return attn_rotate(&run->context, step->dtype, x->rank, x->dim, sequence_axis, feature_axis,
                        cosine, sine, numbers, out->buffer->data);

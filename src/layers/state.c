@@ -25,10 +25,12 @@ enum {
 };
 enum { HEADER = sizeof signature + 8 * FIELDS, CHECKSUM = ATTN_STATE_CHECKSUM };
 
-uint64_t attn_state_checksum(const unsigned char* bytes, size_t size) {
+uint64_t attn_state_checksum(const struct attn_context* context, const unsigned char* bytes,
+                             size_t size) {
     uint64_t hash = UINT64_C(0xcbf29ce484222325);
     for (size_t i = 0; i < size; i++) {
         hash = (hash ^ bytes[i]) * UINT64_C(0x100000001b3);
+        attn_parallel_poll_at(context, (ptrdiff_t)i);
     }
     return hash;
 }
@@ -95,31 +97,36 @@ static void collect_fields(const struct attn_layer* layer, uint64_t* field) {
     }
 }
 
-unsigned char* attn_state_put_weights(const struct attn_layer* layer, unsigned char* bytes) {
+unsigned char* attn_state_put_weights(const struct attn_context* context,
+                                      const struct attn_layer* layer, unsigned char* bytes) {
     const int width = (int)attn_dtype_size(layer->dtype);
     for (int i = 0; i < layer->weights; i++) {
         const void* elements = attn_layer_weight(layer, i);
         for (ptrdiff_t e = 0; e < layer->weight[i].length; e++, bytes += width) {
             attn_put(bytes, element_bits(layer->dtype, elements, e), width);
+            attn_parallel_poll_at(context, e);
         }
     }
     return bytes;
 }
 
-void attn_state_get_weights(struct attn_layer* layer, const unsigned char* bytes) {
+void attn_state_get_weights(const struct attn_context* context, struct attn_layer* layer,
+                            const unsigned char* bytes) {
     const int width = (int)attn_dtype_size(layer->dtype);
     for (int i = 0; i < layer->weights; i++) {
         void* to = attn_layer_staged_weight(layer, layer->storage, i);
         for (ptrdiff_t e = 0; e < layer->weight[i].length; e++, bytes += width) {
             set_element_bits(layer->dtype, to, e, attn_get(bytes, width));
+            attn_parallel_poll_at(context, e);
         }
     }
-    attn_layer_adopt(layer, layer->storage);
+    attn_layer_pack(context, layer, layer->storage);
 }
 
-void attn_layer_state_write(const struct attn_layer* layer, unsigned char* bytes) {
+void attn_layer_state_put(const struct attn_context* context, const struct attn_layer* layer,
+                          unsigned char* bytes) {
     if (layer->kind == &attn_weights_kind) {
-        attn_weights_state_write(layer, bytes);
+        attn_weights_state_put(context, layer, bytes);
         return;
     }
     uint64_t field[FIELDS] = {0};
@@ -130,9 +137,13 @@ void attn_layer_state_write(const struct attn_layer* layer, unsigned char* bytes
     }
     unsigned char* at = bytes + HEADER;
     if (layer->built) {
-        at = attn_state_put_weights(layer, at);
+        at = attn_state_put_weights(context, layer, at);
     }
-    attn_put(at, attn_state_checksum(bytes, (size_t)(at - bytes)), CHECKSUM);
+    attn_put(at, attn_state_checksum(context, bytes, (size_t)(at - bytes)), CHECKSUM);
+}
+
+void attn_layer_state_write(const struct attn_layer* layer, unsigned char* bytes) {
+    attn_layer_state_put(&attn_context_alone, layer, bytes);
 }
 
 static int in_range(uint64_t value, uint64_t low, uint64_t high) {
@@ -183,8 +194,9 @@ static ptrdiff_t described_elements(struct attn_layer* probe) {
     return elements;
 }
 
-static enum attn_status read_weights(struct attn_layer* layer, const unsigned char* bytes,
-                                     size_t size, const struct attn_layer_widths* widths) {
+static enum attn_status read_weights(const struct attn_context* context, struct attn_layer* layer,
+                                     const unsigned char* bytes, size_t size,
+                                     const struct attn_layer_widths* widths) {
     struct attn_layer probe = *layer;
     probe.widths = *widths;
     const ptrdiff_t elements = described_elements(&probe);
@@ -193,19 +205,20 @@ static enum attn_status read_weights(struct attn_layer* layer, const unsigned ch
         return ATTN_BAD_STATE;
     }
     ATTN_TRY(attn_layer_build(layer, widths));
-    attn_state_get_weights(layer, bytes);
+    attn_state_get_weights(context, layer, bytes);
     return ATTN_OK;
 }
 
-enum attn_status attn_layer_state_read(const unsigned char* bytes, size_t size,
-                                       struct attn_layer** layer) {
+enum attn_status attn_layer_state_get(const struct attn_context* context,
+                                      const unsigned char* bytes, size_t size,
+                                      struct attn_layer** layer) {
     if (size < ATTN_STATE_SIGNATURE + CHECKSUM ||
         attn_get(bytes + size - CHECKSUM, CHECKSUM) !=
-            attn_state_checksum(bytes, size - CHECKSUM)) {
+            attn_state_checksum(context, bytes, size - CHECKSUM)) {
         return ATTN_BAD_STATE;
     }
     if (memcmp(bytes, signature, sizeof signature) != 0) {
-        return attn_weights_state_read(bytes, size, layer);
+        return attn_weights_state_get(context, bytes, size, layer);
     }
     if (size < HEADER + CHECKSUM) {
         return ATTN_BAD_STATE;
@@ -236,18 +249,25 @@ enum attn_status attn_layer_state_read(const unsigned char* bytes, size_t size,
     struct attn_random_key key = {
         {(uint32_t)field[RANDOM_KEY], (uint32_t)(field[RANDOM_KEY] >> 32)}};
 
-    struct attn_layer* made;
     ATTN_TRY(attn_layer_create(attn_layer_kind_by_id(field[KIND]),
-                               (enum attn_dtype)field[DTYPE], &config, key, &made));
-    made->calls = field[CALLS];
+                               (enum attn_dtype)field[DTYPE], &config, key, layer));
+    (*layer)->calls = field[CALLS];
     const size_t rest = size - HEADER - CHECKSUM;
-    enum attn_status status = field[BUILT] ? read_weights(made, bytes + HEADER, rest, &widths)
+    enum attn_status status = field[BUILT] ? read_weights(context, *layer, bytes + HEADER, rest,
+                                                          &widths)
                               : rest == 0  ? ATTN_OK
                                            : ATTN_BAD_STATE;
     if (status != ATTN_OK) {
-        attn_layer_destroy(made);
-        return status;
+        attn_layer_destroy(*layer);
+        *layer = NULL;
     }
+    return status;
+}
+
+enum attn_status attn_layer_state_read(const unsigned char* bytes, size_t size,
+                                       struct attn_layer** layer) {
+    struct attn_layer* made = NULL;
+    ATTN_TRY(attn_layer_state_get(&attn_context_alone, bytes, size, &made));
     *layer = made;
     return ATTN_OK;
 }

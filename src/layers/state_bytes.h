@@ -24,12 +24,15 @@ static inline uint64_t attn_get(const unsigned char* bytes, int width) {
 }
 
 /* FNV-1a */
-uint64_t attn_state_checksum(const unsigned char* bytes, size_t size);
+uint64_t attn_state_checksum(const struct attn_context* context, const unsigned char* bytes,
+                             size_t size);
 /* bytes that the layer's weights take */
 size_t attn_state_weights_size(const struct attn_layer* layer);
 /* The weights of a built layer; returns what is behind them. */
-unsigned char* attn_state_put_weights(const struct attn_layer* layer, unsigned char* bytes);
+unsigned char* attn_state_put_weights(const struct attn_context* context,
+                                      const struct attn_layer* layer, unsigned char* bytes);
 /* Fills a built layer's weights from attn_state_weights_size() bytes. */
-void attn_state_get_weights(struct attn_layer* layer, const unsigned char* bytes);
+void attn_state_get_weights(const struct attn_context* context, struct attn_layer* layer,
+                            const unsigned char* bytes);
 
 #endif

@@ -48,7 +48,7 @@ static enum attn_status merge_time(struct attn_run* run, const struct attn_step*
     ptrdiff_t length;
     ATTN_TRY(attn_checked_length(mask_rank, mask_dim, &length));
     ATTN_TRY(attn_value_new_mask(&run->memory, merged_dims(mask_rank, mask_dim, dim), dim, out));
-    memcpy(out->mask->data, flags, (size_t)length);
+    attn_parallel_copy(&run->context, out->mask->data, flags, (size_t)length);
     return ATTN_OK;
 }
 
@@ -79,7 +79,7 @@ static enum attn_status split_time(struct attn_run* run, const struct attn_step*
         return ATTN_BAD_LENGTH;
     }
     ATTN_TRY(attn_value_new_mask(&run->memory, mask->rank, mask->dim, out));
-    memcpy(out->mask->data, flags, (size_t)attn_value_length(mask));
+    attn_parallel_copy(&run->context, out->mask->data, flags, (size_t)attn_value_length(mask));
     (void)step;
     return ATTN_OK;
 }

@@ -174,6 +174,7 @@ const void* attn_value_floats(const struct attn_context* context, enum attn_dtyp
         } else {
             ((double*)made)[i] = attn_value_number(value, i);
         }
+        attn_parallel_poll_at(context, i);
     }
     return made;
 }
@@ -187,6 +188,7 @@ const int32_t* attn_value_ids(const struct attn_context* context, const struct a
     for (ptrdiff_t i = 0; made != NULL && i < length; i++) {
         const double x = attn_value_number(value, i);
         made[i] = x > -2147483649.0 && x < 2147483648.0 ? (int32_t)x : INT32_MIN;
+        attn_parallel_poll_at(context, i);
     }
     return made;
 }
@@ -200,6 +202,7 @@ const uint8_t* attn_value_flags(const struct attn_context* context,
     uint8_t* made = attn_workspace_take(context->workspace, (size_t)length + 1, sizeof *made);
     for (ptrdiff_t i = 0; made != NULL && i < length; i++) {
         made[i] = attn_value_number(value, i) != 0;
+        attn_parallel_poll_at(context, i);
     }
     return made;
 }

@@ -87,7 +87,8 @@ size_t attn_weights_state_size(const struct attn_layer* layer) {
            ATTN_STATE_CHECKSUM;
 }
 
-void attn_weights_state_write(const struct attn_layer* layer, unsigned char* bytes) {
+void attn_weights_state_put(const struct attn_context* context, const struct attn_layer* layer,
+                            unsigned char* bytes) {
     const uint64_t field[FIELDS] = {
         (uint64_t)layer->dtype,
         layer->key.word[0] | (uint64_t)layer->key.word[1] << 32,
@@ -109,8 +110,8 @@ void attn_weights_state_write(const struct attn_layer* layer, unsigned char* byt
             attn_put(at + WEIGHT_DIM + 8 * axis, (uint64_t)dim, 8);
         }
     }
-    at = attn_state_put_weights(layer, at);
-    attn_put(at, attn_state_checksum(bytes, (size_t)(at - bytes)), ATTN_STATE_CHECKSUM);
+    at = attn_state_put_weights(context, layer, at);
+    attn_put(at, attn_state_checksum(context, bytes, (size_t)(at - bytes)), ATTN_STATE_CHECKSUM);
 }
 
 /* a weight's description, believed only as far as `elements`, which are really there */
@@ -135,8 +136,9 @@ static int read_shape(const unsigned char* at, size_t elements, struct attn_weig
 }
 
 /* the checksum holds: state.c has looked */
-enum attn_status attn_weights_state_read(const unsigned char* bytes, size_t size,
-                                         struct attn_layer** layer) {
+enum attn_status attn_weights_state_get(const struct attn_context* context,
+                                        const unsigned char* bytes, size_t size,
+                                        struct attn_layer** layer) {
     if (size < HEADER + ATTN_STATE_CHECKSUM || memcmp(bytes, signature, sizeof signature) != 0) {
         return ATTN_BAD_STATE;
     }
@@ -172,6 +174,6 @@ enum attn_status attn_weights_state_read(const unsigned char* bytes, size_t size
         return status == ATTN_BAD_LENGTH ? ATTN_BAD_STATE : status;
     }
     (*layer)->calls = field[CALLS];
-    attn_state_get_weights(*layer, bytes + HEADER + (size_t)count * WEIGHT_SIZE);
+    attn_state_get_weights(context, *layer, bytes + HEADER + (size_t)count * WEIGHT_SIZE);
     return ATTN_OK;
 }

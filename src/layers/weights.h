@@ -22,8 +22,10 @@ enum attn_status attn_weights_create(enum attn_dtype dtype, int count,
 
 /* The part of the state that is only theirs; state.c calls them. */
 size_t attn_weights_state_size(const struct attn_layer* layer);
-void attn_weights_state_write(const struct attn_layer* layer, unsigned char* bytes);
-enum attn_status attn_weights_state_read(const unsigned char* bytes, size_t size,
-                                         struct attn_layer** layer);
+void attn_weights_state_put(const struct attn_context* context, const struct attn_layer* layer,
+                            unsigned char* bytes);
+enum attn_status attn_weights_state_get(const struct attn_context* context,
+                                        const unsigned char* bytes, size_t size,
+                                        struct attn_layer** layer);
 
 #endif

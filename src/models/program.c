@@ -72,12 +72,11 @@ static enum attn_status run_step(struct attn_run* run, const struct attn_step* s
 
 enum attn_status attn_program_run(struct attn_run* run, int steps, const struct attn_step* step) {
     static const size_t kept_scratch = (size_t)64 << 20;
-    double polled = attn_parallel_now();
     for (int i = 0; i < steps; i++) {
         run->failed_step = i;
         ATTN_TRY(run_step(run, &step[i]));
         attn_workspace_reset(run->context.workspace, kept_scratch);
-        polled = attn_parallel_poll(&run->context, polled);
+        attn_parallel_poll(&run->context);
     }
     return ATTN_OK;
 }

@@ -7,6 +7,12 @@
 
 /* What takes 20 ms where a core does 5e8 tanh per second. */
 static const double TANH_ITEM = 1e7;
+static const double TANH_OPERATIONS = 20; /* of a product, in the time of one tanh */
+
+/* Stages of an item of attention: its queries are loaded, its tiles are added, its panels
+ * finished one by one, which is two steps each. Where rows see no key, either may be long. */
+enum { LOAD, ADD_TILES, FINISH };
+enum { FIND_DEAD, SWEEP_DEAD, ENDINGS };
 
 #define REAL_BITS 32
 #include "real.h"

@@ -24,14 +24,22 @@ static void REAL_NAME(store_rows)(const struct REAL_NAME(attend) * attend,
     }
 }
 
-/* the mean over all S values in every lane; summed in double */
-static void REAL_NAME(mean_value)(const struct REAL_NAME(attend) * attend,
-                                  const struct REAL_NAME(panel) * panel) {
+/* The mean over all S values in every lane; summed in double. Returns whether it is done:
+ * at: the next dim. */
+static int REAL_NAME(mean_value)(const struct REAL_NAME(attend) * attend,
+                                 const struct REAL_NAME(panel) * panel,
+                                 struct attn_progress* progress) {
     const struct attn_attention* p = attend->problem;
     const ptrdiff_t width = REAL_KERNELS->block_columns, height = REAL_KERNELS->tile_keys;
     const real* tiles =
         attend->values + panel->matrix * attend->key_tiles * attend->value_tile_size;
-    for (ptrdiff_t v = 0; v < p->value_dim; v++) {
+    const ptrdiff_t per_look = attn_progress_parts(4.0 * (double)p->source);
+    for (ptrdiff_t v = progress->at; v < p->value_dim; v++) {
+        if (v > progress->at && (v - progress->at) % per_look == 0 &&
+            attn_progress_must_pause(progress)) {
+            progress->at = v;
+            return 0;
+        }
         double sum = 0;
         for (ptrdiff_t s = 0; s < p->source; s++) {
             sum += (double)tiles[s / height * attend->value_tile_size +
@@ -41,34 +49,56 @@ static void REAL_NAME(mean_value)(const struct REAL_NAME(attend) * attend,
             panel->output[v * width + i] = (real)(sum / (double)p->source);
         }
     }
+    return 1;
 }
 
-/* rows that see nothing; every live row has been stored, `output` is free */
-static void REAL_NAME(store_dead_rows)(const struct REAL_NAME(attend) * attend,
-                                       const struct REAL_NAME(panel) * panel, int thread) {
+/* The softmax of logits that all lose ATTN_SHIFT, in the same way; at: the next tile. */
+static int REAL_NAME(shifted_sweep)(const struct REAL_NAME(attend) * attend,
+                                    const struct REAL_NAME(panel) * panel,
+                                    struct attn_progress* progress) {
     const struct attn_attention* p = attend->problem;
     const ptrdiff_t width = REAL_KERNELS->block_columns;
-    if (p->dead_row == ATTN_DEAD_MEAN) {
-        REAL_NAME(mean_value)(attend, panel);
-    } else if (p->dead_row == ATTN_DEAD_ZERO) {
-        memset(panel->output, 0, (size_t)(p->value_dim * width) * sizeof(real));
-    } else {
-        /* the second sweep gives live lanes other sums: keep theirs for the scores */
-        real* live_max = panel->logits + REAL_KERNELS->tile_keys * width;
-        real* live_sum = live_max + width;
+    /* the sweep gives live lanes other sums: keep theirs for the scores */
+    real* live_max = panel->logits + REAL_KERNELS->tile_keys * width;
+    real* live_sum = live_max + width;
+    if (progress->at == 0) {
         memcpy(live_max, panel->row_max, (size_t)width * sizeof(real));
         memcpy(live_sum, panel->row_sum, (size_t)width * sizeof(real));
         REAL_NAME(begin_sums)(attend, panel);
-        for (ptrdiff_t s = 0; s < p->source; s += REAL_KERNELS->tile_keys) {
-            REAL_NAME(add_tile)(attend, panel, s, 1);
+    }
+    for (ptrdiff_t tile = progress->at; tile < attend->key_tiles; tile++) {
+        if (tile > progress->at && (tile - progress->at) % attend->steps_per_look == 0 &&
+            attn_progress_must_pause(progress)) {
+            progress->at = tile;
+            return 0;
         }
-        REAL_KERNELS->divide_lanes(p->value_dim, panel->output, panel->row_sum);
-        for (ptrdiff_t i = 0; i < width; i++) {
-            if (!panel->dead[i]) {
-                panel->row_max[i] = live_max[i];
-                panel->row_sum[i] = live_sum[i];
-            }
+        REAL_NAME(add_tile)(attend, panel, tile * REAL_KERNELS->tile_keys, 1);
+    }
+    REAL_KERNELS->divide_lanes(p->value_dim, panel->output, panel->row_sum);
+    for (ptrdiff_t i = 0; i < width; i++) {
+        if (!panel->dead[i]) {
+            panel->row_max[i] = live_max[i];
+            panel->row_sum[i] = live_sum[i];
         }
     }
-    REAL_NAME(store_rows)(attend, panel, thread, 1);
+    return 1;
+}
+
+/* Output of rows that see nothing, in part: every live row has been stored, `output` is
+ * free. Returns whether it is done. */
+static int REAL_NAME(sweep_dead)(const struct REAL_NAME(attend) * attend,
+                                 const struct REAL_NAME(panel) * panel,
+                                 struct attn_progress* progress) {
+    const struct attn_attention* p = attend->problem;
+    switch (p->dead_row) {
+        case ATTN_DEAD_MEAN:
+            return REAL_NAME(mean_value)(attend, panel, progress);
+        case ATTN_DEAD_SHIFTED:
+            return REAL_NAME(shifted_sweep)(attend, panel, progress);
+        case ATTN_DEAD_ZERO:
+            break;
+    }
+    memset(panel->output, 0,
+           (size_t)(p->value_dim * REAL_KERNELS->block_columns) * sizeof(real));
+    return 1;
 }

@@ -11,6 +11,7 @@ struct REAL_NAME(attend) {
     const struct attn_attention* problem;
     ptrdiff_t key_tiles, query_tiles;           /* per head */
     ptrdiff_t tile_queries;                     /* of an item of work */
+    ptrdiff_t steps_per_look;                   /* at the clock */
     ptrdiff_t key_tile_size, value_tile_size;   /* in numbers */
     ptrdiff_t key_part; /* tanh: from a tile of keys to each of its parts (kernels.h) */
     /* The scale of the logits is applied in the softmax where it can be, to
@@ -220,24 +221,46 @@ static void REAL_NAME(add_tile)(const struct REAL_NAME(attend) * attend,
 #include "attention_output_real.h"
 #include "attention_scores_real.h"
 
-static void REAL_NAME(finish_panel)(const struct REAL_NAME(attend) * attend,
-                                    const struct REAL_NAME(panel) * panel, int thread) {
-    const struct attn_attention* p = attend->problem;
-    int any_dead = 0;
-    for (ptrdiff_t i = 0; i < panel->queries; i++) {
-        panel->dead[i] = panel->row_sum[i] == 0 &&
-                         !attn_mask_sees_any(&p->mask, panel->batch, panel->head,
-                                             panel->t_begin + i, p->source);
-        any_dead |= panel->dead[i];
+/* Which queries see nothing: returns whether all have been looked at. */
+static int REAL_NAME(find_dead)(const struct attn_attention* p,
+                                const struct REAL_NAME(panel) * panel,
+                                struct attn_progress* progress) {
+    for (ptrdiff_t i = progress->at; i < panel->queries; i++) {
+        const int looks = panel->row_sum[i] == 0;
+        if (looks && i > progress->at && attn_progress_must_pause(progress)) {
+            progress->at = i;
+            return 0;
+        }
+        panel->dead[i] = looks && !attn_mask_sees_any(&p->mask, panel->batch, panel->head,
+                                                      panel->t_begin + i, p->source);
     }
-    REAL_KERNELS->divide_lanes(p->value_dim, panel->output, panel->row_sum);
-    REAL_NAME(store_rows)(attend, panel, thread, 0);
-    if (any_dead) {
-        REAL_NAME(store_dead_rows)(attend, panel, thread);
+    return 1;
+}
+
+/* Returns whether the panel is finished. `ending`: of enum ending, where to go on. */
+static int REAL_NAME(finish_panel)(const struct REAL_NAME(attend) * attend,
+                                   const struct REAL_NAME(panel) * panel, int thread,
+                                   ptrdiff_t* ending, struct attn_progress* progress) {
+    const struct attn_attention* p = attend->problem;
+    if (*ending == FIND_DEAD) {
+        if (!REAL_NAME(find_dead)(p, panel, progress)) {
+            return 0;
+        }
+        REAL_KERNELS->divide_lanes(p->value_dim, panel->output, panel->row_sum);
+        REAL_NAME(store_rows)(attend, panel, thread, 0);
+        *ending = SWEEP_DEAD;
+        progress->at = 0;
+    }
+    if (memchr(panel->dead, 1, (size_t)panel->queries) != NULL) {
+        if (!REAL_NAME(sweep_dead)(attend, panel, progress)) {
+            return 0;
+        }
+        REAL_NAME(store_rows)(attend, panel, thread, 1);
     }
     if (p->scores.data != NULL) {
         REAL_NAME(keep_sums)(attend, panel);
     }
+    return 1;
 }
 
 /* ---- items of work ---- */
@@ -298,28 +321,64 @@ static int REAL_NAME(lay_out)(const struct REAL_NAME(attend) * attend, ptrdiff_t
     return count;
 }
 
-static void REAL_NAME(attend_tile)(void* work, ptrdiff_t item, int thread) {
-    const struct REAL_NAME(attend)* attend = work;
+/* The steps of the online softmax that an item takes: one for each tile of keys and
+ * panel, the panels of a tile one after the other. Returns whether all are done. */
+static int REAL_NAME(add_tiles)(const struct REAL_NAME(attend) * attend, int panels,
+                                const struct REAL_NAME(panel) * panel,
+                                struct attn_progress* progress) {
     const struct attn_attention* p = attend->problem;
     const ptrdiff_t height = REAL_KERNELS->tile_keys;
-    struct REAL_NAME(panel) panel[ATTN_MOST_TILE_PANELS];
-    const int panels = REAL_NAME(lay_out)(attend, item, thread, panel);
-    for (int i = 0; i < panels; i++) {
-        REAL_NAME(load_queries)(attend, &panel[i], thread);
-        REAL_NAME(begin_sums)(attend, &panel[i]);
-    }
     struct attn_tile range = {panel[0].batch, panel[0].head, panel[0].t_begin,
                               panel[panels - 1].t_begin + panel[panels - 1].queries, 0,
                               p->source};
     attn_mask_narrow(&p->mask, &range);
-    for (ptrdiff_t s = range.s_begin / height * height; s < range.s_end; s += height) {
-        for (int i = 0; i < panels; i++) {
-            REAL_NAME(add_tile)(attend, &panel[i], s, 0);
+    const ptrdiff_t first = range.s_begin / height * height;
+    const ptrdiff_t steps = (range.s_end - first + height - 1) / height * panels;
+    ptrdiff_t until_look = attend->steps_per_look;
+    for (ptrdiff_t step = progress->at; step < steps; step++) {
+        if (until_look-- == 0) {
+            if (attn_progress_must_pause(progress)) {
+                progress->at = step;
+                return 0;
+            }
+            until_look = attend->steps_per_look - 1;
         }
+        REAL_NAME(add_tile)(attend, &panel[step % panels], first + step / panels * height, 0);
     }
-    for (int i = 0; i < panels; i++) {
-        REAL_NAME(finish_panel)(attend, &panel[i], thread);
+    return 1;
+}
+
+static int REAL_NAME(attend_tile)(void* work, ptrdiff_t item, int thread,
+                                  struct attn_progress* progress) {
+    const struct REAL_NAME(attend)* attend = work;
+    struct REAL_NAME(panel) panel[ATTN_MOST_TILE_PANELS];
+    const int panels = REAL_NAME(lay_out)(attend, item, thread, panel);
+    if (progress->stage == LOAD) {
+        for (int i = 0; i < panels; i++) {
+            REAL_NAME(load_queries)(attend, &panel[i], thread);
+            REAL_NAME(begin_sums)(attend, &panel[i]);
+        }
+        progress->stage = ADD_TILES;
     }
+    if (progress->stage == ADD_TILES) {
+        if (!REAL_NAME(add_tiles)(attend, panels, panel, progress)) {
+            return 0;
+        }
+        progress->stage = FINISH;
+        progress->at = 0;
+    }
+    for (ptrdiff_t done = (progress->stage - FINISH) / ENDINGS; done < panels; done++) {
+        ptrdiff_t ending = (progress->stage - FINISH) % ENDINGS;
+        const int finished =
+            REAL_NAME(finish_panel)(attend, &panel[done], thread, &ending, progress);
+        progress->stage = FINISH + done * ENDINGS + ending;
+        if (!finished) {
+            return 0;
+        }
+        progress->stage = FINISH + (done + 1) * ENDINGS;
+        progress->at = 0;
+    }
+    return 1;
 }
 
 /* ---- the call ---- */
@@ -354,13 +413,21 @@ static int REAL_NAME(take_memory)(const struct attn_context* context, int thread
 }
 
 /* Queries of an item: the panels that share tiles of keys, or one where theirs would be
- * more than TANH_ITEM tanh, as a slice of work ends only between items. Panels do not
- * depend on each other: the bits are the same. */
+ * more than TANH_ITEM tanh: then there is nothing to be won by sharing, and more items
+ * for the threads. Panels do not depend on each other: the bits are the same. */
 static ptrdiff_t REAL_NAME(item_queries)(const struct attn_attention* p) {
     const ptrdiff_t queries = REAL_KERNELS->tile_queries;
     const double tanhs = (double)queries * (double)p->source * (double)p->key_dim;
     return p->score == ATTN_SCORE_TANH && tanhs > TANH_ITEM ? REAL_KERNELS->block_columns
                                                             : queries;
+}
+
+/* Steps between two looks at the clock: a step is a panel of queries and a tile of keys. */
+static ptrdiff_t REAL_NAME(steps_per_look)(const struct attn_attention* p) {
+    const double pairs = (double)(REAL_KERNELS->block_columns * REAL_KERNELS->tile_keys);
+    const double of_key = (p->score == ATTN_SCORE_TANH ? TANH_OPERATIONS : 2.0) *
+                          (double)p->key_dim;
+    return attn_progress_parts(pairs * (of_key + 2.0 * (double)p->value_dim + 16.0));
 }
 
 static enum attn_status REAL_NAME(attention)(const struct attn_context* context,
@@ -376,6 +443,7 @@ static enum attn_status REAL_NAME(attention)(const struct attn_context* context,
     attend.query_scale = p->score == ATTN_SCORE_DOT && !in_softmax ? (real)p->scale : 1;
     attend.key_tiles = (p->source + height - 1) / height;
     attend.tile_queries = REAL_NAME(item_queries)(p);
+    attend.steps_per_look = REAL_NAME(steps_per_look)(p);
     attend.query_tiles = (p->target + attend.tile_queries - 1) / attend.tile_queries;
     const ptrdiff_t packs = p->batch * p->key_heads * attend.key_tiles;
     const ptrdiff_t items = p->batch * p->heads * attend.query_tiles;
@@ -389,6 +457,6 @@ static enum attn_status REAL_NAME(attention)(const struct attn_context* context,
         return ATTN_NO_MEMORY;
     }
     attn_parallel_run(context, pack_threads, packs, REAL_NAME(pack_tile), &attend);
-    attn_parallel_run(context, threads, items, REAL_NAME(attend_tile), &attend);
+    attn_parallel_run_long(context, threads, items, REAL_NAME(attend_tile), &attend);
     return p->scores.data != NULL ? REAL_NAME(score)(context, &attend, most_threads) : ATTN_OK;
 }

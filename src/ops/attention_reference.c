@@ -2,6 +2,9 @@
 
 #include "attention.h"
 
+/* of a product, in the time of a number of a row */
+static const double PLAIN_OPERATIONS = 4;
+
 #define REAL_BITS 32
 #include "real.h"
 #include "attention_reference_real.h"

@@ -3,8 +3,26 @@
 
 struct REAL_NAME(plain) {
     const struct attn_attention* problem;
+    ptrdiff_t keys_per_look; /* at the clock */
     real* logits; /* per thread: S logits, S weights */
     uint8_t* keep;
+    struct REAL_NAME(plain_row_state) * state; /* per thread */
+};
+
+/* What the stages of a row hand on. */
+struct REAL_NAME(plain_row_state) {
+    int sees; /* whether some key is visible */
+    real max, sum;
+};
+
+/* A row that a thread is at. */
+struct REAL_NAME(plain_place) {
+    const struct attn_attention* p;
+    ptrdiff_t batch, head, key_head, t, first; /* first: of the row, among all weights */
+    real *logits, *weights, *to;
+    double* scores; /* or NULL */
+    uint8_t* keep;
+    struct REAL_NAME(plain_row_state) * state;
 };
 
 static real REAL_NAME(plain_logit)(const struct attn_attention* p, ptrdiff_t batch,
@@ -33,83 +51,153 @@ static real REAL_NAME(plain_logit)(const struct attn_attention* p, ptrdiff_t bat
     return logit;
 }
 
-/* weights of one row; `sees` says that some key is visible */
-static void REAL_NAME(plain_softmax)(const struct attn_attention* p, ptrdiff_t batch,
-                                     ptrdiff_t head, ptrdiff_t t, int sees, real* logits,
-                                     real* weights) {
-    const int shifted = !sees && p->dead_row == ATTN_DEAD_SHIFTED;
-    real max = -REAL_INFINITY, sum = 0;
-    for (ptrdiff_t s = 0; s < p->source; s++) {
+static int REAL_NAME(plain_sees)(const struct REAL_NAME(plain_place) * row, ptrdiff_t s) {
+    return attn_mask_sees(&row->p->mask, row->batch, row->head, row->t, s);
+}
+
+static int REAL_NAME(plain_shifted)(const struct REAL_NAME(plain_place) * row) {
+    return !row->state->sees && row->p->dead_row == ATTN_DEAD_SHIFTED;
+}
+
+/* ---- the stages of a row, each for the keys begin ... end - 1 ---- */
+
+static void REAL_NAME(plain_look)(const struct REAL_NAME(plain_place) * row, ptrdiff_t begin,
+                                  ptrdiff_t end) {
+    for (ptrdiff_t s = begin; s < end && !row->state->sees; s++) {
+        row->state->sees = REAL_NAME(plain_sees)(row, s);
+    }
+}
+
+static void REAL_NAME(plain_logits)(const struct REAL_NAME(plain_place) * row, ptrdiff_t begin,
+                                    ptrdiff_t end) {
+    const int shifted = REAL_NAME(plain_shifted)(row);
+    real* logits = row->logits;
+    for (ptrdiff_t s = begin; s < end; s++) {
         logits[s] = -REAL_INFINITY;
-        if (shifted || attn_mask_sees(&p->mask, batch, head, t, s)) {
-            logits[s] = REAL_NAME(plain_logit)(p, batch, head, t, s);
+        if (shifted || REAL_NAME(plain_sees)(row, s)) {
+            logits[s] = REAL_NAME(plain_logit)(row->p, row->batch, row->head, row->t, s);
             if (shifted) {
                 logits[s] -= (real)ATTN_SHIFT;
             }
-            max = logits[s] > max ? logits[s] : max;
-        }
-    }
-    for (ptrdiff_t s = 0; s < p->source; s++) {
-        int visible = shifted || attn_mask_sees(&p->mask, batch, head, t, s);
-        weights[s] = visible ? (real)exp((double)(logits[s] - max)) : 0;
-        sum += weights[s];
-    }
-    for (ptrdiff_t s = 0; s < p->source; s++) {
-        if (sees || shifted) {
-            weights[s] /= sum;
-        } else {
-            weights[s] = p->dead_row == ATTN_DEAD_MEAN ? 1 / (real)p->source : 0;
+            row->state->max = logits[s] > row->state->max ? logits[s] : row->state->max;
         }
     }
 }
 
-static void REAL_NAME(plain_row)(void* work, ptrdiff_t item, int thread) {
-    const struct REAL_NAME(plain)* plain = work;
-    const struct attn_attention* p = plain->problem;
-    const ptrdiff_t t = item % p->target, head = item / p->target % p->heads;
-    const ptrdiff_t batch = item / p->target / p->heads;
-    const ptrdiff_t key_head = head / (p->heads / p->key_heads);
-    real* logits = plain->logits + (ptrdiff_t)thread * 2 * p->source;
-    real* weights = logits + p->source;
-    uint8_t* keep = plain->keep + (ptrdiff_t)thread * p->source;
-    const int sees = attn_mask_sees_any(&p->mask, batch, head, t, p->source);
-    REAL_NAME(plain_softmax)(p, batch, head, t, sees, logits, weights);
-
-    real* to = (real*)p->output + attn_row(&p->output_strides, batch, head, t);
-    const struct attn_scores_out* out = &p->scores;
-    double* scores = out->data == NULL
-                         ? NULL
-                         : out->data + out->batch[batch] + out->head[head] + out->target[t];
-    for (ptrdiff_t s = 0; scores != NULL && s < p->source; s++) {
-        scores[out->source[s]] = (double)weights[s];
+static void REAL_NAME(plain_exponentials)(const struct REAL_NAME(plain_place) * row,
+                                          ptrdiff_t begin, ptrdiff_t end) {
+    const int shifted = REAL_NAME(plain_shifted)(row);
+    for (ptrdiff_t s = begin; s < end; s++) {
+        const int visible = shifted || REAL_NAME(plain_sees)(row, s);
+        row->weights[s] = visible ? (real)exp((double)(row->logits[s] - row->state->max)) : 0;
+        row->state->sum += row->weights[s];
     }
-    if (p->dropout.rate > 0) {
-        const real factor = (real)attn_dropout_factor(&p->dropout);
-        attn_dropout_keep(&p->dropout, (uint64_t)item * (uint64_t)p->source, p->source, keep);
-        for (ptrdiff_t s = 0; s < p->source; s++) {
-            weights[s] = keep[s] ? weights[s] * factor : 0;
-            if (scores != NULL && p->scores_after_dropout) {
-                scores[out->source[s]] = (double)weights[s];
-            }
+}
+
+static void REAL_NAME(plain_divide)(const struct REAL_NAME(plain_place) * row, ptrdiff_t begin,
+                                    ptrdiff_t end) {
+    const struct attn_attention* p = row->p;
+    const int live = row->state->sees || REAL_NAME(plain_shifted)(row);
+    for (ptrdiff_t s = begin; s < end; s++) {
+        if (live) {
+            row->weights[s] /= row->state->sum;
+        } else {
+            row->weights[s] = p->dead_row == ATTN_DEAD_MEAN ? 1 / (real)p->source : 0;
+        }
+        if (row->scores != NULL) {
+            row->scores[p->scores.source[s]] = (double)row->weights[s];
         }
     }
-    const struct attn_mask_part* kept = &p->keep_row;
-    for (ptrdiff_t v = 0; v < p->value_dim; v++) {
-        to[v] = 0;
-    }
-    if (kept->visible != NULL && !kept->visible[batch * kept->batch + t * kept->target]) {
+}
+
+static void REAL_NAME(plain_drop)(const struct REAL_NAME(plain_place) * row, ptrdiff_t begin,
+                                  ptrdiff_t end) {
+    const struct attn_attention* p = row->p;
+    if (p->dropout.rate <= 0) {
         return;
     }
-    for (ptrdiff_t s = 0; s < p->source; s++) {
-        const real* value = (const real*)p->value + attn_row(&p->value_strides, batch, key_head, s);
-        /* a masked key never touches the row, whatever its value */
-        if (sees && !attn_mask_sees(&p->mask, batch, head, t, s)) {
-            continue;
-        }
-        for (ptrdiff_t v = 0; v < p->value_dim && (weights[s] != 0 || sees); v++) {
-            to[v] += weights[s] * value[v];
+    const real factor = (real)attn_dropout_factor(&p->dropout);
+    attn_dropout_keep(&p->dropout, (uint64_t)row->first + (uint64_t)begin, end - begin,
+                      row->keep + begin);
+    for (ptrdiff_t s = begin; s < end; s++) {
+        row->weights[s] = row->keep[s] ? row->weights[s] * factor : 0;
+        if (row->scores != NULL && p->scores_after_dropout) {
+            row->scores[p->scores.source[s]] = (double)row->weights[s];
         }
     }
+}
+
+static void REAL_NAME(plain_sum)(const struct REAL_NAME(plain_place) * row, ptrdiff_t begin,
+                                 ptrdiff_t end) {
+    const struct attn_attention* p = row->p;
+    const struct attn_mask_part* kept = &p->keep_row;
+    for (ptrdiff_t v = 0; begin == 0 && v < p->value_dim; v++) {
+        row->to[v] = 0;
+    }
+    if (kept->visible != NULL && !kept->visible[row->batch * kept->batch + row->t * kept->target]) {
+        return;
+    }
+    for (ptrdiff_t s = begin; s < end; s++) {
+        const real* value =
+            (const real*)p->value + attn_row(&p->value_strides, row->batch, row->key_head, s);
+        const real weight = row->weights[s];
+        /* a masked key never touches the row, whatever its value */
+        if (row->state->sees && !REAL_NAME(plain_sees)(row, s)) {
+            continue;
+        }
+        for (ptrdiff_t v = 0; v < p->value_dim && (weight != 0 || row->state->sees); v++) {
+            row->to[v] += weight * value[v];
+        }
+    }
+}
+
+static struct REAL_NAME(plain_place) REAL_NAME(plain_place_of)(const struct REAL_NAME(plain) *
+                                                                   plain,
+                                                               ptrdiff_t item, int thread) {
+    const struct attn_attention* p = plain->problem;
+    const struct attn_scores_out* out = &p->scores;
+    struct REAL_NAME(plain_place) row = {
+        .p = p, .t = item % p->target, .head = item / p->target % p->heads,
+        .batch = item / p->target / p->heads, .first = item * p->source,
+        .logits = plain->logits + (ptrdiff_t)thread * 2 * p->source,
+        .keep = plain->keep + (ptrdiff_t)thread * p->source, .state = plain->state + thread,
+    };
+    row.key_head = row.head / (p->heads / p->key_heads);
+    row.weights = row.logits + p->source;
+    row.to = (real*)p->output + attn_row(&p->output_strides, row.batch, row.head, row.t);
+    row.scores = out->data == NULL ? NULL
+                                   : out->data + out->batch[row.batch] + out->head[row.head] +
+                                         out->target[row.t];
+    return row;
+}
+
+static int REAL_NAME(plain_row)(void* work, ptrdiff_t item, int thread,
+                                struct attn_progress* progress) {
+    static void (*const stages[])(const struct REAL_NAME(plain_place)*, ptrdiff_t, ptrdiff_t) = {
+        REAL_NAME(plain_look),   REAL_NAME(plain_logits), REAL_NAME(plain_exponentials),
+        REAL_NAME(plain_divide), REAL_NAME(plain_drop),   REAL_NAME(plain_sum)};
+    enum { STAGES = sizeof stages / sizeof stages[0] };
+    const struct REAL_NAME(plain)* plain = work;
+    const ptrdiff_t keys = plain->problem->source;
+    const struct REAL_NAME(plain_place) row = REAL_NAME(plain_place_of)(plain, item, thread);
+    if (progress->stage == 0 && progress->at == 0) {
+        *row.state = (struct REAL_NAME(plain_row_state)){0, -REAL_INFINITY, 0};
+    }
+    int worked = 0;
+    for (; progress->stage < STAGES; progress->stage++, progress->at = 0) {
+        while (progress->at < keys) {
+            const ptrdiff_t left = keys - progress->at;
+            if (worked && keys > plain->keys_per_look && attn_progress_must_pause(progress)) {
+                return 0;
+            }
+            const ptrdiff_t end =
+                left > plain->keys_per_look ? progress->at + plain->keys_per_look : keys;
+            stages[progress->stage](&row, progress->at, end);
+            progress->at = end;
+            worked = 1;
+        }
+    }
+    return 1;
 }
 
 static enum attn_status REAL_NAME(reference)(const struct attn_context* context,
@@ -117,13 +205,16 @@ static enum attn_status REAL_NAME(reference)(const struct attn_context* context,
     const ptrdiff_t items = p->batch * p->heads * p->target;
     const int threads = attn_parallel_width(
         context, items, (double)items * (double)p->source * (double)(p->key_dim + p->value_dim));
-    struct REAL_NAME(plain) plain = {p, NULL, NULL};
+    struct REAL_NAME(plain) plain = {.problem = p};
+    plain.keys_per_look =
+        attn_progress_parts(PLAIN_OPERATIONS * (double)(p->key_dim + p->value_dim + 8));
     plain.logits = attn_workspace_take(context->workspace, 2 * (size_t)threads,
                                        (size_t)p->source * sizeof(real));
     plain.keep = attn_workspace_take(context->workspace, (size_t)threads, (size_t)p->source);
-    if (plain.logits == NULL || plain.keep == NULL) {
+    plain.state = attn_workspace_take(context->workspace, (size_t)threads, sizeof *plain.state);
+    if (plain.logits == NULL || plain.keep == NULL || plain.state == NULL) {
         return ATTN_NO_MEMORY;
     }
-    attn_parallel_run(context, threads, items, REAL_NAME(plain_row), &plain);
+    attn_parallel_run_long(context, threads, items, REAL_NAME(plain_row), &plain);
     return ATTN_OK;
 }

@@ -11,6 +11,7 @@ enum { REAL_NAME(GROUP) = 8 }; /* most matrices of an item: the doubles of a cac
 struct REAL_NAME(scoring) {
     const struct REAL_NAME(attend) * attend;
     ptrdiff_t group, groups, panels; /* matrices of an item; items of a panel; of a matrix */
+    ptrdiff_t tiles_per_look; /* at the clock */
     int heads_first; /* neighbors are heads, else batch entries */
     unsigned char* scratch;
     size_t scratch_stride;
@@ -129,7 +130,8 @@ static struct REAL_NAME(panel) REAL_NAME(panel_to_score)(const struct REAL_NAME(
     return panel;
 }
 
-static void REAL_NAME(score_panels)(void* work, ptrdiff_t item, int thread) {
+static int REAL_NAME(score_panels)(void* work, ptrdiff_t item, int thread,
+                                   struct attn_progress* progress) {
     const struct REAL_NAME(scoring)* scoring = work;
     const struct REAL_NAME(attend)* attend = scoring->attend;
     const struct attn_attention* p = attend->problem;
@@ -150,12 +152,20 @@ static void REAL_NAME(score_panels)(void* work, ptrdiff_t item, int thread) {
         panel[m].logits = weights + m * height * width;
         panel[m].query = query + m * REAL_NAME(parts)(p) * REAL_NAME(query_part)(p);
         place[m] = out->batch[panel[m].batch] + out->head[panel[m].head];
-        REAL_NAME(load_queries)(attend, &panel[m], thread);
+        if (progress->at == 0) {
+            REAL_NAME(load_queries)(attend, &panel[m], thread);
+        }
     }
     for (ptrdiff_t i = 0; i < panel[0].queries; i++) {
         row[i] = out->target[panel[0].t_begin + i];
     }
-    for (ptrdiff_t s = 0; s < p->source; s += height) {
+    for (ptrdiff_t tile = progress->at; tile < attend->key_tiles; tile++) {
+        if (tile > progress->at && (tile - progress->at) % scoring->tiles_per_look == 0 &&
+            attn_progress_must_pause(progress)) {
+            progress->at = tile;
+            return 0;
+        }
+        const ptrdiff_t s = tile * height;
         const ptrdiff_t keys = p->source - s < height ? p->source - s : height;
         for (ptrdiff_t m = 0; m < matrices; m++) {
             REAL_NAME(weigh_tile)(attend, &panel[m], s, keys, of_dead);
@@ -163,6 +173,7 @@ static void REAL_NAME(score_panels)(void* work, ptrdiff_t item, int thread) {
         REAL_KERNELS->store_weights(matrices, keys, panel[0].queries, weights, height * width,
                                     out->data, place, row, out->source + s);
     }
+    return 1;
 }
 
 /* Matrices of an item: a group, or one where a group's would be more than TANH_ITEM
@@ -193,6 +204,7 @@ static enum attn_status REAL_NAME(score)(const struct attn_context* context,
     struct REAL_NAME(scoring) scoring = {.attend = attend};
     scoring.panels = (p->target + width - 1) / width;
     scoring.group = REAL_NAME(item_matrices)(p);
+    scoring.tiles_per_look = (attend->steps_per_look + scoring.group - 1) / scoring.group;
     scoring.groups = (p->batch * p->heads + scoring.group - 1) / scoring.group;
     scoring.heads_first = p->batch == 1 || (p->heads > 1 && out->head[1] - out->head[0] <
                                                                 out->batch[1] - out->batch[0]);
@@ -204,6 +216,6 @@ static enum attn_status REAL_NAME(score)(const struct attn_context* context,
     if (scoring.scratch == NULL) {
         return ATTN_NO_MEMORY;
     }
-    attn_parallel_run(context, threads, items, REAL_NAME(score_panels), &scoring);
+    attn_parallel_run_long(context, threads, items, REAL_NAME(score_panels), &scoring);
     return ATTN_OK;
 }

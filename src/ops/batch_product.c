@@ -8,6 +8,8 @@
 
 static const double NORM_LEAST = 1e-7; /* keras.config.epsilon() */
 
+enum { LENGTH_PIECE = 1 << 16 }; /* of a vector, between two looks at the clock */
+
 #define REAL_BITS 32
 #include "real.h"
 #define REAL_KERNELS (attn_kernels()->f32)
@@ -30,7 +32,7 @@ enum attn_status attn_batch_product(const struct attn_context* context, enum att
         return ATTN_OK;
     }
     if (depth == 0) {
-        memset(out, 0, (size_t)numbers * attn_dtype_size(dtype));
+        attn_parallel_zero(context, out, (size_t)numbers * attn_dtype_size(dtype));
         return ATTN_OK;
     }
     return dtype == ATTN_FLOAT32

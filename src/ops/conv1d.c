@@ -108,7 +108,7 @@ enum attn_status attn_conv1d_pack(const struct attn_context* context, enum attn_
     if (conv->groups > 1) {
         return attn_permute(context, dtype, 3, dim, groups_first, kernel, packed);
     }
-    attn_matmul_pack(dtype, group_depth(conv), conv->filters, kernel, packed);
+    attn_matmul_pack(context, dtype, group_depth(conv), conv->filters, kernel, packed);
     return ATTN_OK;
 }
 
@@ -194,6 +194,7 @@ static enum attn_status convolve_in_place(const struct attn_context* context,
     }
     for (ptrdiff_t row = 0; row < batch * steps; row++) {
         place[row] = row / steps * length + row % steps * conv->stride;
+        attn_parallel_poll_at(context, row);
     }
     struct attn_matrix windows = attn_rows(x, conv->channels);
     const struct attn_factor factor = {conv->filters, packed, bias,
@@ -231,6 +232,7 @@ static enum attn_status convolve_laid_out(const struct attn_context* context,
     for (; windows.first < rows; windows.first += most) {
         unsigned char* to = (unsigned char*)y + (size_t)(windows.first * conv->filters) * number;
         windows.rows = rows - windows.first < most ? rows - windows.first : most;
+        attn_parallel_poll(context);
         lay_out(context, &windows, depth);
         if (conv->groups > 1) {
             ATTN_TRY(multiply_groups(context, dtype, conv, windows.rows, laid_out, packed,

@@ -102,9 +102,9 @@ enum attn_status attn_einsum_pack(const struct attn_context* context, enum attn_
         ordered = copy;
     }
     if (einsum->batch_axes > 0) {
-        memcpy(packed, ordered, (size_t)numbers * attn_dtype_size(dtype));
+        attn_parallel_copy(context, packed, ordered, (size_t)numbers * attn_dtype_size(dtype));
     } else {
-        attn_matmul_pack(dtype, sizes.contracted, sizes.columns, ordered, packed);
+        attn_matmul_pack(context, dtype, sizes.contracted, sizes.columns, ordered, packed);
     }
     return ATTN_OK;
 }
@@ -148,7 +148,8 @@ static enum attn_status multiply(const struct attn_context* context, enum attn_d
                                   sizes->contracted, x, packed, product);
     }
     if (sizes->contracted == 0) {
-        memset(product, 0, (size_t)(sizes->rows * sizes->columns) * attn_dtype_size(dtype));
+        attn_parallel_zero(context, product,
+                           (size_t)(sizes->rows * sizes->columns) * attn_dtype_size(dtype));
         return ATTN_OK;
     }
     return attn_matmul(context, dtype, sizes->rows, sizes->contracted, sizes->columns, x, packed,

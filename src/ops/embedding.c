@@ -45,6 +45,7 @@ enum attn_status attn_embedding(const struct attn_context* context, enum attn_dt
             *wrong = i;
             return ATTN_BAD_INDEX;
         }
+        attn_parallel_poll_at(context, i);
     }
     struct gathering work = {count, attn_rows_per_item(columns), id,
                              (size_t)columns * attn_dtype_size(dtype), table, y};
@@ -54,9 +55,11 @@ enum attn_status attn_embedding(const struct attn_context* context, enum attn_dt
     return ATTN_OK;
 }
 
-void attn_mask_zero(ptrdiff_t count, const int32_t* id, uint8_t* mask) {
+void attn_mask_zero(const struct attn_context* context, ptrdiff_t count, const int32_t* id,
+                    uint8_t* mask) {
     for (ptrdiff_t i = 0; i < count; i++) {
         mask[i] = id[i] != 0;
+        attn_parallel_poll_at(context, i);
     }
 }
 

@@ -19,7 +19,8 @@ enum attn_status attn_embedding(const struct attn_context* context, enum attn_dt
                                 ptrdiff_t columns, const void* table, void* y, ptrdiff_t* wrong);
 
 /* mask[i] = id[i] != 0 */
-void attn_mask_zero(ptrdiff_t count, const int32_t* id, uint8_t* mask);
+void attn_mask_zero(const struct attn_context* context, ptrdiff_t count, const int32_t* id,
+                    uint8_t* mask);
 
 /* mask[row] = whether any number of x (rows x columns) differs from `value`; y = x, and
  * 0 where the mask is 0; y may be x, or NULL. */

@@ -8,13 +8,18 @@
 
 #define COPY_OPERATIONS 4.0
 
+/* Numbers of a row that an item works on, at most, where it turns and where it copies
+ * rows: a slice of work ends only between items. */
+enum { MOST_TURNED = 1 << 14, MOST_COPIED = 1 << 18 };
+
 /* A permutation as matrices: those of all outer axes are moved, one by one. In each,
  * rows of `columns` numbers that lie side by side are copied or, where the last axis
  * of y is another than that of x, turned into columns. */
 struct permutation {
     int turns;
     ptrdiff_t rows, columns, x_row, y_row;
-    ptrdiff_t strip, strips; /* rows of an item of work, items of a matrix */
+    ptrdiff_t strip, strips; /* rows of an item of work, strips of a matrix */
+    ptrdiff_t piece, pieces; /* columns of an item, pieces of a strip */
     int outer_axes;
     ptrdiff_t outer_dim[ATTN_MAX_RANK], outer_from[ATTN_MAX_RANK], outer_to[ATTN_MAX_RANK];
     const void* x;
@@ -134,7 +139,9 @@ enum attn_status attn_permute(const struct attn_context* context, enum attn_dtyp
     /* strips of whole lines of the cache, which two threads never write to at once */
     work.strip = work.turns ? 64 : (attn_rows_per_item(work.columns) + 15) / 16 * 16;
     work.strips = (work.rows + work.strip - 1) / work.strip;
-    ptrdiff_t items = work.strips;
+    work.piece = work.turns ? MOST_TURNED : MOST_COPIED;
+    work.pieces = (work.columns + work.piece - 1) / work.piece;
+    ptrdiff_t items = work.strips * work.pieces;
     for (int axis = 0; axis < work.outer_axes; axis++) {
         items *= work.outer_dim[axis];
     }
@@ -153,27 +160,43 @@ struct joining {
     size_t inner, whole; /* bytes behind the axis, and of an outer row of y */
     unsigned char* y;
     ptrdiff_t rows, per_item;
+    size_t piece; /* bytes of a row that an item copies */
+    ptrdiff_t pieces;
 };
+
+/* bytes `begin` to `end` of a row of y */
+static void join_row(const struct joining* work, ptrdiff_t row, size_t begin, size_t end) {
+    unsigned char* y = work->y + (size_t)row * work->whole;
+    size_t first = 0; /* of an input, in the row of y */
+    for (int k = 0; k < work->count && first < end; k++) {
+        const size_t bytes = (size_t)work->size[k] * work->inner, last = first + bytes;
+        const size_t from = begin > first ? begin : first, to = end < last ? end : last;
+        if (from < to) {
+            memcpy(y + from,
+                   (const unsigned char*)work->x[k] + (size_t)row * bytes + (from - first),
+                   to - from);
+        }
+        first = last;
+    }
+}
 
 static void join_item(void* data, ptrdiff_t item, int thread) {
     const struct joining* work = data;
-    const ptrdiff_t first = item * work->per_item;
+    const ptrdiff_t first = item / work->pieces * work->per_item;
     const ptrdiff_t rows = attn_item_rows(work->rows, first, work->per_item);
-    unsigned char* y = work->y + (size_t)first * work->whole;
+    const size_t begin = (size_t)(item % work->pieces) * work->piece;
+    const size_t end = work->whole - begin < work->piece ? work->whole : begin + work->piece;
     (void)thread;
     for (ptrdiff_t row = first; row < first + rows; row++) {
-        for (int k = 0; k < work->count; k++) {
-            const size_t bytes = (size_t)work->size[k] * work->inner;
-            memcpy(y, (const unsigned char*)work->x[k] + (size_t)row * bytes, bytes);
-            y += bytes;
-        }
+        join_row(work, row, begin, end);
     }
 }
 
 enum attn_status attn_concatenate(const struct attn_context* context, enum attn_dtype dtype,
                                   int rank, const ptrdiff_t* dim, int axis, int count,
                                   const ptrdiff_t* size, const void* const* x, void* y) {
-    struct joining work = {count, size, x, attn_dtype_size(dtype), 0, y, 1, 1};
+    struct joining work = {.count = count, .size = size, .x = x,
+                           .inner = attn_dtype_size(dtype), .y = y};
     ptrdiff_t inner, along = 0;
     if (axis < 0 || axis >= rank) {
         return ATTN_BAD_LENGTH;
@@ -195,26 +218,34 @@ enum attn_status attn_concatenate(const struct attn_context* context, enum attn_
     work.inner *= (size_t)inner;
     work.whole = work.inner * (size_t)along;
     work.per_item = attn_rows_per_item(along * inner);
-    const ptrdiff_t items = attn_row_items(work.rows, work.per_item);
+    work.piece = MOST_COPIED * attn_dtype_size(dtype);
+    work.pieces = (ptrdiff_t)((work.whole + work.piece - 1) / work.piece);
+    const ptrdiff_t items = attn_row_items(work.rows, work.per_item) * work.pieces;
     const int threads = attn_parallel_width(context, items, COPY_OPERATIONS * (double)numbers);
     attn_parallel_run(context, threads, items, join_item, &work);
     return ATTN_OK;
 }
 
 struct repeating {
-    ptrdiff_t times;
+    ptrdiff_t vectors, times;
     size_t bytes; /* of a vector */
     const unsigned char* x;
     unsigned char* y;
+    ptrdiff_t per_item; /* vectors of y */
+    size_t piece;
+    ptrdiff_t pieces;
 };
 
 static void repeat_item(void* data, ptrdiff_t item, int thread) {
     const struct repeating* work = data;
-    const unsigned char* x = work->x + (size_t)item * work->bytes;
-    unsigned char* y = work->y + (size_t)(item * work->times) * work->bytes;
+    const ptrdiff_t first = item / work->pieces * work->per_item;
+    const ptrdiff_t end = first + attn_item_rows(work->vectors, first, work->per_item);
+    const size_t begin = (size_t)(item % work->pieces) * work->piece;
+    const size_t bytes = work->bytes - begin < work->piece ? work->bytes - begin : work->piece;
     (void)thread;
-    for (ptrdiff_t time = 0; time < work->times; time++) {
-        memcpy(y + (size_t)time * work->bytes, x, work->bytes);
+    for (ptrdiff_t at = first; at < end; at++) {
+        memcpy(work->y + (size_t)at * work->bytes + begin,
+               work->x + (size_t)(at / work->times) * work->bytes + begin, bytes);
     }
 }
 
@@ -224,8 +255,16 @@ enum attn_status attn_repeat_vector(const struct attn_context* context, enum att
     const ptrdiff_t dim[3] = {batch, times, features};
     ptrdiff_t numbers;
     ATTN_TRY(attn_checked_length(3, dim, &numbers));
-    struct repeating work = {times, (size_t)features * attn_dtype_size(dtype), x, y};
-    const int threads = attn_parallel_width(context, batch, COPY_OPERATIONS * (double)numbers);
-    attn_parallel_run(context, threads, numbers == 0 ? 0 : batch, repeat_item, &work);
+    if (numbers == 0) {
+        return ATTN_OK;
+    }
+    struct repeating work = {.vectors = batch * times, .times = times,
+                             .bytes = (size_t)features * attn_dtype_size(dtype), .x = x, .y = y,
+                             .per_item = attn_rows_per_item(features),
+                             .piece = MOST_COPIED * attn_dtype_size(dtype)};
+    work.pieces = (ptrdiff_t)((work.bytes + work.piece - 1) / work.piece);
+    const ptrdiff_t items = attn_row_items(work.vectors, work.per_item) * work.pieces;
+    const int threads = attn_parallel_width(context, items, COPY_OPERATIONS * (double)numbers);
+    attn_parallel_run(context, threads, items, repeat_item, &work);
     return ATTN_OK;
 }

@@ -4,8 +4,7 @@
 
 #include "kernels.h"
 
-/* Operations of an item, at most, where its columns can be divided: a slice of work
- * ends only between items. Columns are not divided below SHARED_COLUMNS, as every
+/* Operations of an item, at most, where its columns can be divided. Columns are not divided below SHARED_COLUMNS, as every
  * item packs its rows anew. */
 static const double ITEM_OPERATIONS = 1.6e8;
 enum { SHARED_COLUMNS = 256 };
@@ -14,6 +13,9 @@ enum { SHARED_COLUMNS = 256 };
  * the others; but none of fewer panels of rows than FEWEST_PANELS: each item reads
  * the right-hand sides anew. */
 enum { ITEMS_PER_THREAD = 4, FEWEST_PANELS = 4 };
+
+/* of a product, in the time that packing takes for a number */
+static const double PACK_OPERATIONS = 8;
 
 static ptrdiff_t smaller(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
 static ptrdiff_t larger(ptrdiff_t a, ptrdiff_t b) { return a > b ? a : b; }
@@ -38,12 +40,12 @@ size_t attn_matmul_packed_size(enum attn_dtype dtype, ptrdiff_t depth, ptrdiff_t
            attn_dtype_size(dtype);
 }
 
-void attn_matmul_pack(enum attn_dtype dtype, ptrdiff_t depth, ptrdiff_t columns,
-                      const void* matrix, void* packed) {
+void attn_matmul_pack(const struct attn_context* context, enum attn_dtype dtype, ptrdiff_t depth,
+                      ptrdiff_t columns, const void* matrix, void* packed) {
     if (dtype == ATTN_FLOAT32) {
-        pack_f32(depth, columns, matrix, packed);
+        pack_f32(context, depth, columns, matrix, packed);
     } else {
-        pack_f64(depth, columns, matrix, packed);
+        pack_f64(context, depth, columns, matrix, packed);
     }
 }
 

@@ -13,8 +13,8 @@
 size_t attn_matmul_packed_size(enum attn_dtype dtype, ptrdiff_t depth, ptrdiff_t columns);
 
 /* packed: 64-byte aligned, of the size above; matrix: row-major (depth x columns) */
-void attn_matmul_pack(enum attn_dtype dtype, ptrdiff_t depth, ptrdiff_t columns,
-                      const void* matrix, void* packed);
+void attn_matmul_pack(const struct attn_context* context, enum attn_dtype dtype, ptrdiff_t depth,
+                      ptrdiff_t columns, const void* matrix, void* packed);
 
 /* A right-hand side and where its product goes. */
 struct attn_factor {

@@ -12,18 +12,47 @@ static ptrdiff_t REAL_NAME(panel_width)(ptrdiff_t columns, ptrdiff_t column) {
     return columns - column > width - narrow ? width : narrow;
 }
 
-static void REAL_NAME(pack)(ptrdiff_t depth, ptrdiff_t columns, const real* matrix, real* packed) {
-    for (ptrdiff_t first = 0, width; first < columns; first += width) {
-        width = REAL_NAME(panel_width)(columns, first);
-        const ptrdiff_t present = smaller(columns - first, width);
-        for (ptrdiff_t d = 0; d < depth; d++) {
-            memcpy(packed, matrix + d * columns + first, (size_t)present * sizeof(real));
-            for (ptrdiff_t column = present; column < width; column++) {
-                packed[column] = 0;
-            }
-            packed += width;
+struct REAL_NAME(packing) {
+    ptrdiff_t depth, columns;
+    const real* matrix;
+    real* packed;
+};
+
+/* a panel: first the full ones, then the narrow ones */
+static void REAL_NAME(pack_item)(void* work, ptrdiff_t item, int thread) {
+    const struct REAL_NAME(packing)* packing = work;
+    const ptrdiff_t columns = packing->columns, full = REAL_KERNELS->block_columns;
+    const ptrdiff_t fulls = (columns + REAL_KERNELS->narrow_columns - 1) / full;
+    const ptrdiff_t first = smaller(item, fulls) * full +
+                            larger(item - fulls, 0) * REAL_KERNELS->narrow_columns;
+    const ptrdiff_t width = REAL_NAME(panel_width)(columns, first);
+    const ptrdiff_t present = smaller(columns - first, width);
+    real* packed = packing->packed + first * packing->depth;
+    (void)thread;
+    for (ptrdiff_t d = 0; d < packing->depth; d++) {
+        memcpy(packed, packing->matrix + d * columns + first, (size_t)present * sizeof(real));
+        for (ptrdiff_t column = present; column < width; column++) {
+            packed[column] = 0;
         }
+        packed += width;
     }
+}
+
+/* how many panels a right-hand side has */
+static ptrdiff_t REAL_NAME(count_panels)(ptrdiff_t columns) {
+    const ptrdiff_t narrow = REAL_KERNELS->narrow_columns;
+    const ptrdiff_t vectors = REAL_KERNELS->block_columns / narrow;
+    const ptrdiff_t in_vectors = divide_up(columns, narrow);
+    return in_vectors / vectors + in_vectors % vectors;
+}
+
+static void REAL_NAME(pack)(const struct attn_context* context, ptrdiff_t depth,
+                            ptrdiff_t columns, const real* matrix, real* packed) {
+    struct REAL_NAME(packing) packing = {depth, columns, matrix, packed};
+    const ptrdiff_t panels = REAL_NAME(count_panels)(columns);
+    const int threads = attn_parallel_width(
+        context, panels, PACK_OPERATIONS * (double)depth * (double)columns);
+    attn_parallel_run(context, threads, panels, REAL_NAME(pack_item), &packing);
 }
 
 struct REAL_NAME(product) {
@@ -139,13 +168,15 @@ static void REAL_NAME(multiply_by_panel)(const struct REAL_NAME(product) * produ
     }
 }
 
-static void REAL_NAME(multiply_item)(void* work, ptrdiff_t item, int thread) {
+/* stage: the part of the depth; at: the panels of it that are done */
+static int REAL_NAME(multiply_item)(void* work, ptrdiff_t item, int thread,
+                                    struct attn_progress* progress) {
     const struct REAL_NAME(product)* product = work;
     const ptrdiff_t height = REAL_KERNELS->block_rows;
     const ptrdiff_t row_block = item / product->shares, share = item % product->shares;
     const ptrdiff_t all = product->panels_before[product->factors];
     const ptrdiff_t first_panel = all * share / product->shares;
-    const ptrdiff_t end_panel = all * (share + 1) / product->shares;
+    const ptrdiff_t panels = all * (share + 1) / product->shares - first_panel;
     const ptrdiff_t first_row = product->row_panels * row_block / product->row_blocks * height;
     const ptrdiff_t end_row =
         product->row_panels * (row_block + 1) / product->row_blocks * height;
@@ -154,17 +185,31 @@ static void REAL_NAME(multiply_item)(void* work, ptrdiff_t item, int thread) {
         .first_row = first_row, .rows = smaller(end_row, product->rows) - first_row,
         .packed = scratch, .waiting = scratch + product->waiting_offset,
     };
-    for (ptrdiff_t part = 0; part < product->depth_blocks; part++) {
+    const double of_panel = 2.0 * (double)(REAL_KERNELS->block_columns * product->most_depth) *
+                            (double)block.rows;
+    const ptrdiff_t per_look = attn_progress_parts(of_panel);
+    ptrdiff_t until_look = per_look;
+    for (; progress->stage < product->depth_blocks; progress->stage++, progress->at = 0) {
+        const ptrdiff_t part = progress->stage;
         block.first_depth = product->depth * part / product->depth_blocks;
         block.depth = product->depth * (part + 1) / product->depth_blocks - block.first_depth;
-        REAL_NAME(pack_block)(product, &block);
-        for (ptrdiff_t number = first_panel; number < end_panel; number++) {
-            const struct REAL_NAME(panel) panel = REAL_NAME(find_panel)(product, number);
-            REAL_NAME(multiply_by_panel)(
-                product, &block, &panel,
-                block.waiting + (number - first_panel) * product->waiting_stride);
+        for (; progress->at < panels; progress->at++) {
+            if (until_look-- == 0) {
+                if (attn_progress_must_pause(progress)) {
+                    return 0;
+                }
+                until_look = per_look - 1;
+            }
+            if (progress->at == 0) {
+                REAL_NAME(pack_block)(product, &block);
+            }
+            const struct REAL_NAME(panel) panel =
+                REAL_NAME(find_panel)(product, first_panel + progress->at);
+            REAL_NAME(multiply_by_panel)(product, &block, &panel,
+                                         block.waiting + progress->at * product->waiting_stride);
         }
     }
+    return 1;
 }
 
 /* How the work is divided: nothing that a row's sums depend on. */
@@ -235,15 +280,12 @@ static enum attn_status REAL_NAME(fill_bias)(const struct attn_context* context,
 static enum attn_status REAL_NAME(matmul)(const struct attn_context* context, ptrdiff_t rows,
                                           ptrdiff_t depth, const struct attn_matrix* x, int count,
                                           const struct attn_factor* factor) {
-    const ptrdiff_t narrow = REAL_KERNELS->narrow_columns;
-    const ptrdiff_t full = REAL_KERNELS->block_columns, vectors = full / narrow;
     struct REAL_NAME(product) product = {
         .rows = rows, .depth = depth, .x = *x, .factor = factor, .factors = count};
     double columns = 0;
     for (int f = 0; f < count; f++) {
-        const ptrdiff_t in_vectors = divide_up(factor[f].columns, narrow);
         product.panels_before[f + 1] =
-            product.panels_before[f] + in_vectors / vectors + in_vectors % vectors;
+            product.panels_before[f] + REAL_NAME(count_panels)(factor[f].columns);
         ATTN_TRY(REAL_NAME(fill_bias)(context, &product, f));
         columns += (double)factor[f].columns;
     }
@@ -253,7 +295,7 @@ static enum attn_status REAL_NAME(matmul)(const struct attn_context* context, pt
         operations);
     REAL_NAME(divide)(&product, threads, operations);
     ATTN_TRY(REAL_NAME(take_scratch)(context, &product, threads));
-    attn_parallel_run(context, threads, product.row_blocks * product.shares,
-                      REAL_NAME(multiply_item), &product);
+    attn_parallel_run_long(context, threads, product.row_blocks * product.shares,
+                           REAL_NAME(multiply_item), &product);
     return ATTN_OK;
 }

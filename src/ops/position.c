@@ -8,6 +8,8 @@
 
 #define ROTATE_OPERATIONS 6.0
 
+enum { SINE_NUMBERS = 16 }; /* that are read or written in the time of one sine */
+
 /* 1 / max_wavelength^(2 i / features), every step rounded to float32 */
 static float rotary_frequency(const struct attn_rotary* rotary, ptrdiff_t i) {
     const float exponent = (float)(2 * i) / (float)rotary->features;
@@ -32,12 +34,12 @@ static float rotary_position(const struct attn_rotary* rotary, ptrdiff_t t) {
 #define REAL_KERNELS (attn_kernels()->f64)
 #include "position_real.h"
 
-void attn_sine_positions(enum attn_dtype dtype, ptrdiff_t T, ptrdiff_t D, ptrdiff_t start,
-                         double max_wavelength, void* table) {
+void attn_sine_positions(const struct attn_context* context, enum attn_dtype dtype, ptrdiff_t T,
+                         ptrdiff_t D, ptrdiff_t start, double max_wavelength, void* table) {
     if (dtype == ATTN_FLOAT32) {
-        sine_positions_f32(T, D, start, max_wavelength, table);
+        sine_positions_f32(context, T, D, start, max_wavelength, table);
     } else {
-        sine_positions_f64(T, D, start, max_wavelength, table);
+        sine_positions_f64(context, T, D, start, max_wavelength, table);
     }
 }
 
@@ -51,15 +53,15 @@ enum attn_status attn_learned_positions(enum attn_dtype dtype, ptrdiff_t T, ptrd
     return ATTN_OK;
 }
 
-enum attn_status attn_rotary_tables(enum attn_dtype dtype, const struct attn_rotary* rotary,
-                                    void* cosine, void* sine) {
+enum attn_status attn_rotary_tables(const struct attn_context* context, enum attn_dtype dtype,
+                                    const struct attn_rotary* rotary, void* cosine, void* sine) {
     if (rotary->features < 2 || rotary->features % 2 != 0) {
         return ATTN_BAD_LENGTH;
     }
     if (dtype == ATTN_FLOAT32) {
-        rotary_tables_f32(rotary, cosine, sine);
+        rotary_tables_f32(context, rotary, cosine, sine);
     } else {
-        rotary_tables_f64(rotary, cosine, sine);
+        rotary_tables_f64(context, rotary, cosine, sine);
     }
     return ATTN_OK;
 }

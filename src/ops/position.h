@@ -15,8 +15,8 @@
  *   timescale(d) = (1 / max_wavelength)^(2 floor(d / 2) / D)
  *   table[t, d]  = sin(p timescale(d)) for even d, cos(p timescale(d)) for odd d
  * The numbers up to the angle are rounded to the dtype, as there. */
-void attn_sine_positions(enum attn_dtype dtype, ptrdiff_t T, ptrdiff_t D, ptrdiff_t start,
-                         double max_wavelength, void* table);
+void attn_sine_positions(const struct attn_context* context, enum attn_dtype dtype, ptrdiff_t T,
+                         ptrdiff_t D, ptrdiff_t start, double max_wavelength, void* table);
 
 /* PositionEmbedding: rows start .. start + T - 1 of the weights (length, D), which are
  * contiguous: *table points to the first. ATTN_BAD_INDEX where one is not there. */
@@ -38,8 +38,8 @@ struct attn_rotary {
 };
 
 /* cosine, sine: (T, features / 2) each, of the dtype */
-enum attn_status attn_rotary_tables(enum attn_dtype dtype, const struct attn_rotary* rotary,
-                                    void* cosine, void* sine);
+enum attn_status attn_rotary_tables(const struct attn_context* context, enum attn_dtype dtype,
+                                    const struct attn_rotary* rotary, void* cosine, void* sine);
 
 /* y = x turned; x (rank, dim) has T along sequence_axis (1 in Keras) and the features
  * along feature_axis (the last in Keras). y may be x. */

@@ -1,7 +1,8 @@
 /* Positions in one precision; see position.h. Included by position.c. */
 
-static void REAL_NAME(sine_positions)(ptrdiff_t T, ptrdiff_t D, ptrdiff_t start,
-                                      double max_wavelength, real* table) {
+static void REAL_NAME(sine_positions)(const struct attn_context* context, ptrdiff_t T, ptrdiff_t D,
+                                      ptrdiff_t start, double max_wavelength, real* table) {
+    ptrdiff_t since = 0;
     const real least = (real)(1 / max_wavelength);
     for (ptrdiff_t d = 0; d < D; d++) {
         const real exponent = (real)(d / 2 * 2) / (real)D;
@@ -9,11 +10,14 @@ static void REAL_NAME(sine_positions)(ptrdiff_t T, ptrdiff_t D, ptrdiff_t start,
         for (ptrdiff_t t = 0; t < T; t++) {
             const real angle = (real)(start + t) * timescale;
             table[t * D + d] = (real)(d % 2 == 0 ? sin((double)angle) : cos((double)angle));
+            attn_parallel_poll_after(context, SINE_NUMBERS, &since);
         }
     }
 }
 
-static void REAL_NAME(rotary_tables)(const struct attn_rotary* rotary, real* cosine, real* sine) {
+static void REAL_NAME(rotary_tables)(const struct attn_context* context,
+                                     const struct attn_rotary* rotary, real* cosine, real* sine) {
+    ptrdiff_t since = 0;
     const ptrdiff_t half = rotary->features / 2;
     for (ptrdiff_t i = 0; i < half; i++) {
         const float frequency = rotary_frequency(rotary, i);
@@ -21,6 +25,7 @@ static void REAL_NAME(rotary_tables)(const struct attn_rotary* rotary, real* cos
             const float angle = rotary_position(rotary, t) * frequency;
             cosine[t * half + i] = (real)(float)cos((double)angle);
             sine[t * half + i] = (real)(float)sin((double)angle);
+            attn_parallel_poll_after(context, 2 * SINE_NUMBERS, &since);
         }
     }
 }

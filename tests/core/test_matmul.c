@@ -162,7 +162,7 @@ static void run(const struct problem* p, ptrdiff_t first, ptrdiff_t rows, int th
         void* matrix = in_dtype(p->dtype, side->matrix, p->depth * side->columns);
         const size_t size = attn_matmul_packed_size(p->dtype, p->depth, side->columns);
         packed[i] = aligned_alloc(64, (size + 63) / 64 * 64);
-        attn_matmul_pack(p->dtype, p->depth, side->columns, matrix, packed[i]);
+        attn_matmul_pack(&context, p->dtype, p->depth, side->columns, matrix, packed[i]);
         free(matrix);
         bias[i] = side->bias != NULL ? in_dtype(p->dtype, side->bias, side->columns) : NULL;
         out[i] = malloc((size_t)count * element + GUARD);

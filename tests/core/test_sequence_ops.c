@@ -28,7 +28,7 @@ static void embedding(enum attn_dtype dtype) {
     CHECK(attn_embedding(&context, dtype, COUNT, id, ROWS, COLUMNS, table.data, y.data, &wrong) ==
               ATTN_OK,
           "embedding");
-    attn_mask_zero(COUNT, id, mask);
+    attn_mask_zero(&attn_context_alone, COUNT, id, mask);
     for (int i = 0; i < COUNT * COLUMNS; i++) {
         CHECK(tensor_get(&y, i) == tensor_get(&table, id[i / COLUMNS] * COLUMNS + i % COLUMNS) &&
                   mask[i / COLUMNS] == (id[i / COLUMNS] != 0),
@@ -224,7 +224,7 @@ static void sine_positions(enum attn_dtype dtype) {
     for (int i = 0; i < 3; i++) {
         const ptrdiff_t T = sizes[i][0], D = sizes[i][1], start = sizes[i][2];
         struct tensor table = tensor_new(dtype, T * D);
-        attn_sine_positions(dtype, T, D, start, 10000, table.data);
+        attn_sine_positions(&attn_context_alone, dtype, T, D, start, 10000, table.data);
         for (ptrdiff_t n = 0; n < T * D; n++) {
             const ptrdiff_t t = n / D, d = n % D;
             const wide power = (wide)(2 * (d / 2)) / (wide)D;
@@ -240,7 +240,7 @@ static void sine_positions(enum attn_dtype dtype) {
     }
     /* a known row: Vaswani et al. 2017, section 3.5, position 1 of 4 dims */
     struct tensor table = tensor_new(dtype, 8);
-    attn_sine_positions(dtype, 2, 4, 0, 10000, table.data);
+    attn_sine_positions(&attn_context_alone, dtype, 2, 4, 0, 10000, table.data);
     const double known[8] = {0, 1, 0, 1, 0.8414709848078965, 0.5403023058681398,
                              0.009999833334166664, 0.9999500004166653};
     for (int i = 0; i < 8; i++) {
@@ -273,7 +273,7 @@ static void rotary_case(struct dice* dice, enum attn_dtype dtype, int rank, cons
     }
     struct tensor x = tensor_normal(dice, dtype, count), y = tensor_new(dtype, count);
     struct tensor cosine = tensor_new(dtype, T * half), sine = tensor_new(dtype, T * half);
-    CHECK(attn_rotary_tables(dtype, &rotary, cosine.data, sine.data) == ATTN_OK, "tables");
+    CHECK(attn_rotary_tables(&attn_context_alone, dtype, &rotary, cosine.data, sine.data) == ATTN_OK, "tables");
     CHECK(attn_rotate(&context, dtype, rank, dim, sequence, feature, cosine.data, sine.data,
                       x.data, y.data) == ATTN_OK,
           "rotate");
