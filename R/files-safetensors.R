@@ -21,11 +21,15 @@ read_safetensors_header <- function(path, owner = "read_safetensors_header()") {
 read_safetensors <- function(path, owner = "read_safetensors()") {
   path <- check_path(path, owner)
   with_safetensors(path, owner, function(connection, header) {
+    crc <- header$crc
+    # the tensors are in the order of their data, and have every byte of it
     tensors <- lapply(seq_along(header$name), function(i) {
       parts <- read_parts(connection, header$end[i] - header$begin[i], owner, path)
+      crc <<- checksum_of(parts, crc)
       tensor <- .Call(ffi_stored_read, parts, header$dtype[i], header$shape[[i]])
       as_tensor(tensor, header$dtype[i], header$name[i], owner, path)
     })
+    check_checksum(crc, header$metadata, owner, path)
     names(tensors) <- header$name
     dtypes <- header$dtype
     names(dtypes) <- header$name
@@ -59,6 +63,7 @@ safetensors_header <- function(connection, size, owner, path) {
   for (i in seq_along(header$name)) {
     check_array_shape(header$shape[[i]], header$name[i], owner, path)
   }
+  header$crc <- checksum_of(without_checksum(bytes), checksum_of(prefix))
   header
 }
 
@@ -112,6 +117,53 @@ as_tensor <- function(tensor, dtype, name, owner, path) {
 # "[2, 3]" as the end of a sentence; a number of rank 0 has no indices.
 at_indices <- function(indices) if (indices == "[]") "" else paste(" at", indices)
 
+# ---- the checksum ----
+
+# The format has none: a bit of the data that changes is a weight that changes. What is
+# written here has the CRC-32 of the whole file in its metadata, as eight hexadecimal
+# digits, and these are zeros where it is computed.
+checksum_key <- "attn_crc32"
+checksum_zeros <- strrep("0", 8L)
+
+# Where the digits are in a header, or NULL. (In a string of JSON quotes are escaped, so that
+# this can be nothing else.)
+checksum_place <- function(bytes) {
+  before <- charToRaw(sprintf("\"%s\":\"", checksum_key))
+  at <- grepRaw(before, bytes, fixed = TRUE)
+  if (length(at)) at + length(before) + 0:7
+}
+
+# A header as it is when the checksum is computed.
+without_checksum <- function(bytes) {
+  place <- checksum_place(bytes)
+  if (!is.null(place) && place[8L] <= length(bytes)) {
+    bytes[place] <- charToRaw(checksum_zeros)
+  }
+  bytes
+}
+
+# Of a raw vector, or several in a list, that come after others.
+checksum_of <- function(parts, before = 0) {
+  for (part in if (is.raw(parts)) list(parts) else parts) {
+    before <- .Call(ffi_crc32, part, before)
+  }
+  before
+}
+
+format_checksum <- function(crc) {
+  sprintf("%04x%04x", as.integer(crc %/% 65536), as.integer(crc %% 65536))
+}
+
+# Files of others have none.
+check_checksum <- function(crc, metadata, owner, path) {
+  if (checksum_key %in% names(metadata) && metadata[[checksum_key]] != format_checksum(crc)) {
+    abort_file(owner, path, sprintf(paste(
+      "its checksum is not right: the file is damaged, or a program has changed it and kept",
+      "`%s` of its metadata"
+    ), checksum_key))
+  }
+}
+
 # ---- writing ----
 
 # tensors: a list by name of numeric or logical arrays (a number without dim has rank 0,
@@ -123,6 +175,7 @@ write_safetensors <- function(path, tensors, dtype = "F32", metadata = NULL,
   check_string(dtype, owner, "dtype", choices = c("F32", "F64"))
   shapes <- lapply(check_tensors(tensors, owner), tensor_shape)
   metadata <- check_metadata(metadata, owner)
+  metadata[[checksum_key]] <- checksum_zeros
   header <- .Call(
     ffi_safetensors_write, enc2utf8(as.character(names(tensors))), dtype, unname(shapes),
     enc2utf8(as.character(names(metadata))), enc2utf8(as.character(metadata))
@@ -134,17 +187,21 @@ write_safetensors <- function(path, tensors, dtype = "F32", metadata = NULL,
   write_atomically(path, overwrite, owner = owner, writer = function(temporary) {
     with_connection(temporary, "wb", owner, shown = path, use = function(connection) {
       writeBin(header, connection)
+      crc <- checksum_of(header)
       for (i in seq_along(tensors)) {
-        write_tensor(
-          connection, tensors[[i]], shapes[[i]], dtype, width, names(tensors)[i], owner
+        crc <- write_tensor(
+          connection, tensors[[i]], shapes[[i]], dtype, width, names(tensors)[i], owner, crc
         )
       }
+      seek(connection, checksum_place(header)[1L] - 1L, rw = "write")
+      writeBin(charToRaw(format_checksum(crc)), connection)
     })
     length(header) + width * sum(lengths(tensors))
   })
 }
 
-write_tensor <- function(connection, tensor, shape, dtype, width, name, owner) {
+# Returns the checksum of what is written by then.
+write_tensor <- function(connection, tensor, shape, dtype, width, name, owner, crc) {
   if (!is.double(tensor)) {
     storage.mode(tensor) <- "double"
   }
@@ -159,7 +216,9 @@ write_tensor <- function(connection, tensor, shape, dtype, width, name, owner) {
       )
     }
     writeBin(bytes, connection)
+    crc <- checksum_of(bytes, crc)
   }
+  crc
 }
 
 # Numbers that would become infinite.

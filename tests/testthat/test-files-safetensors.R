@@ -13,7 +13,9 @@ test_that("what is written is read", {
   read <- read_safetensors(path)
   expect_identical(read$tensors, tensors)
   expect_identical(unique(read$dtypes), "F64")
-  expect_identical(read$metadata, c(format = "attn", "\u00e9" = "{\"a\": \"\u20ac\"}"))
+  expect_identical(
+    read$metadata[1:2], c(format = "attn", "\u00e9" = "{\"a\": \"\u20ac\"}")
+  )
   header <- read_safetensors_header(path)
   expect_identical(names(header$tensors), names(tensors))
   expect_identical(header$tensors$deep, list(dtype = "F64", shape = c(2, 3, 4, 5)))
@@ -55,13 +57,16 @@ test_that("the file is the format's, byte by byte", {
     metadata = list(k = "v")
   )
   header <- paste0(
-    "{\"__metadata__\":{\"k\":\"v\"},",
+    "{\"__metadata__\":{\"k\":\"v\",\"attn_crc32\":\"00000000\"},",
     "\"w\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[0,24]},",
     "\"s\":{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[24,28]}}"
   )
   header <- paste0(header, strrep(" ", -nchar(header) %% 8))
   # row by row
-  expect_identical(file_bytes(path), safetensors_bytes(header, little(c(1, 2, 3, 4, 5, 6, 7), 4L)))
+  bytes <- safetensors_bytes(header, little(c(1, 2, 3, 4, 5, 6, 7), 4L))
+  crc <- charToRaw(format_checksum(checksum_of(bytes)))
+  bytes[8L + regexpr("00000000", header) - 1L + 1:8] <- crc
+  expect_identical(file_bytes(path), bytes)
 })
 
 test_that("all types of numbers are read", {
@@ -169,6 +174,38 @@ test_that("a file with any one byte changed is refused or read in full", {
     outcome <- file_error(read <- read_safetensors(path))
     expect_true(outcome == "attn_error_file" || length(read$tensors[[1]]) == 2L)
   })
+})
+
+test_that("any one byte changed of a file that is written here is noticed", {
+  path <- withr::local_tempfile()
+  tensors <- list("\u00e9" = array(c(1, 2), c(1, 2)), b = 3)
+  write_safetensors(path, tensors, metadata = c(k = "v"))
+  bytes <- file_bytes(path)
+  outcomes <- character()
+  for_each_flip(bytes, seq_along(bytes), c(1, 2, 6, 32, 128), function(flipped, ...) {
+    writeBin(flipped, path)
+    outcome <- file_error(read <- read_safetensors(path))
+    if (outcome == "none") expect_identical(read$tensors, tensors)
+    outcomes <<- c(outcomes, outcome)
+  })
+  # without the key the checksum is not looked at
+  expect_true(sum(outcomes == "none") <= 5 * nchar(checksum_key))
+})
+
+test_that("a checksum is looked at where there is one, and follows what is written", {
+  path <- withr::local_tempfile()
+  write_safetensors(path, list(a = 1), metadata = c(k = "v"))
+  read <- read_safetensors(path)
+  # metadata that was read may be written again
+  write_safetensors(path, list(a = 2), metadata = read$metadata, overwrite = TRUE)
+  expect_identical(read_safetensors(path)$tensors, list(a = 2))
+  for (digits in c("", "00000000", "no checksum")) {
+    header <- sprintf("{\"__metadata__\":{\"attn_crc32\":\"%s\"}}", digits)
+    path <- local_file(safetensors_bytes(header))
+    expect_attn_error(read_safetensors(path), "file", "checksum is not right")
+  }
+  spaced <- local_file(safetensors_bytes("{\"__metadata__\": {\"attn_crc32\": \"00000000\"}}"))
+  expect_attn_error(read_safetensors(spaced), "file", "checksum is not right")
 })
 
 test_that("what cannot be written is refused before a file is touched", {

@@ -112,7 +112,9 @@ test_that("the tree of an HDF5 file is Keras's", {
 })
 
 test_that("checksums are those of ZIP", {
-  expect_identical(text_checksum("123456789"), "cbf43926")
+  expect_identical(format_checksum(checksum_of(charToRaw("123456789"))), "cbf43926")
+  long <- as.raw(seq_len(30011) %% 251)
+  expect_identical(checksum_of(long), checksum_of(split(long, ceiling(seq_along(long) / 100))))
   expect_identical(.Call(ffi_crc32, charToRaw("6789"), .Call(ffi_crc32, charToRaw("12345"), 0)),
     strtoi("cbf4", 16L) * 65536 + strtoi("3926", 16L)
   )
@@ -351,12 +353,6 @@ test_that("a config that asks for more memory than the file has weights is refus
   config <- sub("\"units\": 2", "\"units\": 2000000000", read$metadata[["config"]], fixed = TRUE)
   write_safetensors(path, read$tensors, metadata = c(config = config), overwrite = TRUE)
   expect_attn_error(load_model(path), "file", "more weights than the file has")
-  # what is written here has a checksum of the config
-  write_safetensors(path, read$tensors,
-    metadata = c(config = config, config_crc32 = read$metadata[["config_crc32"]]),
-    overwrite = TRUE
-  )
-  expect_attn_error(load_model(path), "file", "checksum of the config")
   expect_false(is_loading())
 })
 
