@@ -100,16 +100,20 @@ read_parts <- function(connection, size, owner, path) {
 
 # writer(temporary path), and then, in one step, that file under its name: a reader sees
 # the old file or the new one, whenever the process or the machine stops. The temporary
-# file is in the same folder, since only within a file system is a rename one step.
+# file is in the same folder, since only within a file system is a rename one step; a
+# process that is killed leaves it there, ".attn-" and some digits, and nothing reads it.
 # `writer` may return the size that the file must have.
 write_atomically <- function(path, overwrite, writer, owner = "write_atomically()") {
   target <- check_target(path, overwrite, owner)
   temporary <- tempfile(".attn-", dirname(target))
+  create_file(temporary, owner, path)
   on.exit(unlink(temporary, force = TRUE))
-  size <- writer(temporary)
+  size <- within_file_limit(writer(temporary))
   check_written(temporary, size, owner, path)
   if (file.exists(target)) {
     Sys.chmod(temporary, file.mode(target), use_umask = FALSE)
+  } else {
+    Sys.chmod(temporary, "666")
   }
   sync_file(temporary, owner, path)
   check_target(path, overwrite, owner)
@@ -119,6 +123,32 @@ write_atomically <- function(path, overwrite, writer, owner = "write_atomically(
   )
   sync_file(dirname(target), owner, path)
   invisible(path)
+}
+
+# A file that was not there before, and that nobody else may open.
+create_file <- function(path, owner, shown) {
+  problem <- .Call(ffi_file_create, enc2native(path))
+  if (nzchar(problem)) {
+    abort_file(owner, shown, paste("a file cannot be made in its folder:", problem))
+  }
+}
+
+# code, where writing beyond a limit for the size of files (`ulimit -f`) fails, as writing to
+# a full disk does. As R leaves it, the process would end.
+within_file_limit <- function(code) {
+  if (.Call(ffi_file_limit_kills, FALSE)) {
+    on.exit(.Call(ffi_file_limit_kills, TRUE))
+  }
+  code
+}
+
+write_text_file <- function(text, path, owner, shown) {
+  bytes <- charToRaw(enc2utf8(text))
+  with_connection(path, "wb", owner, shown = shown, use = function(connection) {
+    writeBin(bytes, connection)
+  })
+  check_written(path, length(bytes), owner, shown)
+  length(bytes)
 }
 
 # The name under which the file is to be: where `path` is a link, what it leads to.
@@ -136,6 +166,8 @@ check_target <- function(path, overwrite, owner) {
   }
   if (kind == "file") {
     target <- normalizePath(target)
+  } else if (!(Sys.readlink(target) %in% c("", NA))) {
+    abort_file(owner, path, "this is a link that leads to no file")
   }
   folder <- dirname(target)
   if (file_kind(folder) != "folder") {
@@ -152,7 +184,7 @@ check_target <- function(path, overwrite, owner) {
 }
 
 check_written <- function(temporary, size, owner, path) {
-  if (!file.exists(temporary)) {
+  if (!file.exists(temporary) || file.size(temporary) == 0) {
     abort_file(owner, path, "nothing was written")
   }
   if (is.numeric(size) && file.size(temporary) != size) {

@@ -334,8 +334,10 @@ write_keras_archive <- function(path, config_json, weights, names = character(),
   write_weights_h5(
     file.path(folder, "model.weights.h5"), weights, names, dtype, TRUE, owner
   )
-  write_text_file(metadata_json(metadata), file.path(folder, "metadata.json"))
-  write_text_file(config_json, file.path(folder, "config.json"))
+  within_file_limit({
+    write_text_file(metadata_json(metadata), file.path(folder, "metadata.json"), owner, path)
+    write_text_file(config_json, file.path(folder, "config.json"), owner, path)
+  })
   write_atomically(path, overwrite, owner = owner, writer = function(temporary) {
     # zip changes to `root`
     full <- file.path(normalizePath(dirname(temporary)), basename(temporary))
@@ -360,5 +362,3 @@ metadata_json <- function(metadata) {
   }, "")
   sprintf("{%s}", paste(fields, collapse = ", "))
 }
-
-write_text_file <- function(text, path) writeBin(charToRaw(enc2utf8(text)), path)

@@ -216,12 +216,7 @@ save_model_config <- function(model, filepath = NULL, overwrite = FALSE, ...) {
   }
   check_string(filepath, owner, "filepath")
   write_atomically(filepath, may_overwrite(filepath, overwrite), owner = owner,
-    writer = function(temporary) {
-      with_connection(temporary, "wb", owner, shown = filepath, use = function(connection) {
-        writeBin(charToRaw(json), connection)
-      })
-      nchar(json, "bytes")
-    }
+    writer = function(temporary) write_text_file(json, temporary, owner, filepath)
   )
   invisible(model)
 }

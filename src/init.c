@@ -42,6 +42,8 @@ static const R_CallMethodDef entries[] = {
     ENTRY(ffi_hdf5_read, 5),
     ENTRY(ffi_json_depth, 1),
     ENTRY(ffi_crc32, 2),
+    ENTRY(ffi_file_create, 1),
+    ENTRY(ffi_file_limit_kills, 1),
     ENTRY(ffi_file_sync, 1),
     ENTRY(ffi_file_kind, 1),
     ENTRY(ffi_threads, 1),

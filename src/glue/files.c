@@ -1,6 +1,8 @@
-/* What R cannot ask: whether a file is on the disk, what kind of thing a path names, how
- * deep a JSON text goes, the checksum of bytes. */
+/* What R cannot ask: for a file that is new and nobody else's, whether a file is on the
+ * disk, what kind of thing a path names, how deep a JSON text goes, the checksum of bytes. */
 #include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/types.h>
@@ -13,7 +15,6 @@
 #include <io.h>
 #include <stdio.h>
 #else
-#include <fcntl.h>
 #include <unistd.h>
 #endif
 
@@ -22,6 +23,40 @@ static const char* path_of(SEXP path) {
         glue_abort("internal", "a path is not a string");
     }
     return R_ExpandFileName(Rf_translateChar(STRING_ELT(path, 0)));
+}
+
+/* A new file without content that only its owner may open; an error where the name is taken,
+ * be it by a link. "" or the system's words about what went wrong. */
+SEXP ffi_file_create(SEXP path) {
+#ifdef _WIN32
+    const int file = _open(path_of(path), _O_CREAT | _O_EXCL | _O_WRONLY | _O_BINARY,
+                           _S_IREAD | _S_IWRITE);
+#else
+    const int file = open(path_of(path), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC,
+                          S_IRUSR | S_IWUSR);
+#endif
+    if (file < 0) {
+        return Rf_mkString(strerror(errno));
+    }
+    close(file);
+    return Rf_mkString("");
+}
+
+/* What happens where a file would grow beyond `ulimit -f`: the process ends, unless it
+ * ignores the signal; then the write fails. Returns whether that was changed. */
+SEXP ffi_file_limit_kills(SEXP kills) {
+#ifdef SIGXFSZ
+    void (*const wanted)(int) = Rf_asLogical(kills) == TRUE ? SIG_DFL : SIG_IGN;
+    struct sigaction action;
+    if (sigaction(SIGXFSZ, NULL, &action) == 0 && action.sa_handler != wanted &&
+        (action.sa_handler == SIG_DFL || action.sa_handler == SIG_IGN)) {
+        action.sa_handler = wanted;
+        return Rf_ScalarLogical(sigaction(SIGXFSZ, &action, NULL) == 0);
+    }
+#else
+    (void)kills;
+#endif
+    return Rf_ScalarLogical(0);
 }
 
 /* Waits until what was written to the file (or, where the system can, the entries

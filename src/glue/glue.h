@@ -148,6 +148,8 @@ SEXP ffi_hdf5_parse(SEXP bytes);
 SEXP ffi_hdf5_read(SEXP bytes, SEXP at, SEXP type, SEXP dim, SEXP big_endian);
 SEXP ffi_json_depth(SEXP bytes);
 SEXP ffi_crc32(SEXP bytes, SEXP before);
+SEXP ffi_file_create(SEXP path);
+SEXP ffi_file_limit_kills(SEXP kills);
 SEXP ffi_file_sync(SEXP path);
 SEXP ffi_file_kind(SEXP path);
 SEXP ffi_threads(SEXP threads);

@@ -130,6 +130,61 @@ test_that("a link is followed to the file", {
   expect_identical(visible_files(file.path(folder, "far")), "model")
 })
 
+test_that("links that lead to no file are refused, and stay", {
+  skip_on_os("windows")
+  folder <- withr::local_tempdir()
+  links <- file.path(folder, c("dangling", "one", "two"))
+  file.symlink(file.path(folder, c("nothing", "two", "one")), links)
+  for (link in links) {
+    for (overwrite in c(FALSE, TRUE)) {
+      expect_attn_error(write_atomically(link, overwrite, write_text("x")), "file", "a link")
+    }
+    expect_attn_error(read_safetensors(link), "file", "no such file")
+  }
+  expect_setequal(visible_files(folder), basename(links))
+})
+
+test_that("while it is written, a file is its owner's alone; then it is as others are", {
+  skip_on_os("windows")
+  folder <- withr::local_tempdir()
+  before <- Sys.umask("027")
+  withr::defer(Sys.umask(before))
+  path <- file.path(folder, "model")
+  seen <- NULL
+  write_atomically(path, FALSE, function(temporary) {
+    seen <<- format(file.mode(temporary))
+    write_text("x")(temporary)
+  })
+  expect_identical(c(seen, format(file.mode(path))), c("600", "640"))
+  # a name that is taken is not opened, be it by a link
+  file.symlink(path, file.path(folder, "link"))
+  for (name in c("model", "link")) {
+    expect_attn_error(create_file(file.path(folder, name), "save()", path), "file", "exists")
+  }
+  expect_identical(file_bytes(path), charToRaw("x"))
+})
+
+test_that("a limit for the size of files makes an error, and does not end R", {
+  skip_on_os(c("windows", "mac", "solaris"))
+  skip_if(!nzchar(Sys.which("sh")))
+  folder <- withr::local_tempdir()
+  script <- file.path(folder, "save.R")
+  writeLines(c(
+    sprintf(".libPaths(%s)", paste(deparse(.libPaths()), collapse = "")),
+    "x <- attn::keras_input(10)",
+    "model <- attn::keras_model(x, attn::layer_dense(x, units = 3000))",
+    sprintf("setwd(%s)", deparse(folder)),
+    "error <- tryCatch(attn::save_model(model, 'm.safetensors'), error = identity)",
+    "cat(class(error)[1])"
+  ), script)
+  command <- sprintf("ulimit -f 64; exec %s --vanilla %s",
+    shQuote(file.path(R.home("bin"), "Rscript")), shQuote(script)
+  )
+  out <- suppressWarnings(system2("sh", c("-c", shQuote(command)), stdout = TRUE, stderr = FALSE))
+  expect_identical(as.vector(out), "attn_error_file")
+  expect_identical(visible_files(folder), "save.R")
+})
+
 test_that("what R only warns of is an error when files are read and written", {
   path <- file.path(withr::local_tempdir(), "model")
   expect_attn_error(
