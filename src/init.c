@@ -48,11 +48,25 @@ static const R_CallMethodDef entries[] = {
     ENTRY(ffi_file_kind, 1),
     ENTRY(ffi_threads, 1),
     ENTRY(ffi_info, 0),
+    ENTRY(ffi_memory, 0),
     {NULL, NULL, 0},
 };
 
+static void unload(DllInfo* dll) {
+    (void)dll;
+    glue_keep_library();
+    glue_unregister_calls();
+}
+
+/* R calls what has this name before it unloads the library. It looks among the routines
+ * that are registered, as dynamic symbols are off. */
+static const R_CMethodDef unload_entry[] = {
+    {"R_unload_attn", (DL_FUNC)&unload, 1, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
 void attribute_visible R_init_attn(DllInfo* dll) {
-    R_registerRoutines(dll, NULL, entries, NULL, NULL);
+    R_registerRoutines(dll, unload_entry, entries, NULL, NULL);
     R_useDynamicSymbols(dll, FALSE);
     R_forceSymbols(dll, TRUE);
     glue_register_handles(dll);

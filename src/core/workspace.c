@@ -33,6 +33,15 @@ struct attn_workspace_block {
     unsigned char* start;
 };
 
+static size_t held = 0; /* by the blocks of all workspaces */
+
+static void free_block(struct attn_workspace_block* block) {
+    held -= block->capacity;
+    free(block);
+}
+
+size_t attn_workspace_held(void) { return held; }
+
 static struct attn_workspace_block* new_block(size_t capacity) {
     size_t extra = sizeof(struct attn_workspace_block) + ALIGNMENT;
     if (capacity > SIZE_MAX - extra) {
@@ -49,6 +58,7 @@ static struct attn_workspace_block* new_block(size_t capacity) {
     block->used = 0;
     block->start = (unsigned char*)(block + 1) + padding;
     FORBID(block->start, capacity);
+    held += capacity;
     return block;
 }
 
@@ -91,7 +101,7 @@ void attn_workspace_reset(struct attn_workspace* workspace, size_t keep) {
     while (block != NULL) {
         struct attn_workspace_block* older = block->older;
         total += block->used;
-        free(block);
+        free_block(block);
         block = older;
     }
     workspace->blocks = NULL;

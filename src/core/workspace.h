@@ -21,4 +21,7 @@ void* attn_workspace_take(struct attn_workspace* workspace, size_t count, size_t
 /* Forgets what was taken. Keeps one block of at most `keep` bytes. */
 void attn_workspace_reset(struct attn_workspace* workspace, size_t keep);
 
+/* Bytes that all workspaces hold now. */
+size_t attn_workspace_held(void);
+
 #endif

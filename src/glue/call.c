@@ -27,6 +27,15 @@ void glue_register_calls(void) {
     MARK_NOT_MUTABLE(glue_symbols.scores_class);
 }
 
+void glue_unregister_calls(void) {
+    if (!shared_is_busy) {
+        attn_workspace_reset(&shared_workspace, 0);
+        attn_workspace_reset(&shared_tensors, 0);
+        R_ReleaseObject(unwind_token);
+        R_ReleaseObject(glue_symbols.scores_class);
+    }
+}
+
 static SEXP check_interrupt(void* nothing) {
     (void)nothing;
     R_CheckUserInterrupt();

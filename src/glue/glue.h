@@ -23,6 +23,8 @@ void glue_abort(const char* kind, const char* format, ...);
 /* ---- one call into the core ---- */
 
 void glue_register_calls(void);
+/* gives back what calls share, unless one is under way */
+void glue_unregister_calls(void);
 
 /* Memory and polling of a call. Between begin and end only the poll may leave
  * by longjmp, and it releases the memory on its way. */
@@ -52,6 +54,8 @@ void* glue_take(struct glue_call* call, size_t count, size_t size);
 /* ---- handles ---- */
 
 void glue_register_handles(DllInfo* dll);
+/* to be called when R unloads the library: whoever is alive keeps it in memory */
+void glue_keep_library(void);
 SEXP glue_new_handle(void);
 /* gives the layer to the handle, which then owns it */
 void glue_own(SEXP handle, struct attn_layer* layer);
@@ -154,5 +158,6 @@ SEXP ffi_file_sync(SEXP path);
 SEXP ffi_file_kind(SEXP path);
 SEXP ffi_threads(SEXP threads);
 SEXP ffi_info(void);
+SEXP ffi_memory(void);
 
 #endif

@@ -33,6 +33,11 @@ const struct attn_layer_kind* attn_layer_kind_by_id(uint64_t id) {
     return NULL;
 }
 
+/* all layers that are alive, and the bytes of their weights */
+static struct attn_layers_alive alive;
+
+struct attn_layers_alive attn_layers_alive(void) { return alive; }
+
 enum attn_status attn_layer_create(const struct attn_layer_kind* kind, enum attn_dtype dtype,
                                    const struct attn_layer_config* config,
                                    struct attn_random_key key, struct attn_layer** layer) {
@@ -46,26 +51,39 @@ enum attn_status attn_layer_create(const struct attn_layer_kind* kind, enum attn
     made->config = *config;
     made->key = key;
     *layer = made;
+    alive.layers++;
     return ATTN_OK;
 }
 
-/* Zeros, aligned by hand; how far the start moved stands in the byte before it. */
+/* Zeros, aligned by hand; what stands before the aligned start tells what to free. */
+struct before_start {
+    unsigned char* raw;
+    size_t size;
+};
+
 static unsigned char* aligned_new(size_t size) {
-    if (size > SIZE_MAX - ALIGNMENT) {
+    const size_t room = sizeof(struct before_start) + ALIGNMENT;
+    if (size > SIZE_MAX - room) {
         return NULL;
     }
-    unsigned char* raw = calloc(size + ALIGNMENT, 1);
+    unsigned char* raw = calloc(size + room, 1);
     if (raw == NULL) {
         return NULL;
     }
-    size_t shift = ALIGNMENT - (uintptr_t)raw % ALIGNMENT;
-    raw[shift - 1] = (unsigned char)shift;
-    return raw + shift;
+    const struct before_start before = {raw, size};
+    unsigned char* start = raw + sizeof before;
+    start += (ALIGNMENT - (uintptr_t)start % ALIGNMENT) % ALIGNMENT;
+    memcpy(start - sizeof before, &before, sizeof before);
+    alive.bytes += size;
+    return start;
 }
 
 void attn_layer_discard(unsigned char* storage) {
     if (storage != NULL) {
-        free(storage - storage[-1]);
+        struct before_start before;
+        memcpy(&before, storage - sizeof before, sizeof before);
+        alive.bytes -= before.size;
+        free(before.raw);
     }
 }
 
@@ -74,6 +92,7 @@ void attn_layer_destroy(struct attn_layer* layer) {
         layer->magic = 0;
         attn_layer_discard(layer->storage);
         free(layer);
+        alive.layers--;
     }
 }
 

@@ -129,6 +129,12 @@ enum attn_status attn_layer_create(const struct attn_layer_kind* kind, enum attn
                                    struct attn_random_key key, struct attn_layer** layer);
 void attn_layer_destroy(struct attn_layer* layer);
 
+/* All layers of the process that are alive now, and the bytes of their weights. */
+struct attn_layers_alive {
+    size_t layers, bytes;
+};
+struct attn_layers_alive attn_layers_alive(void);
+
 /* Gives the layer its shapes and zero weights; leaves it alone on failure. */
 enum attn_status attn_layer_build(struct attn_layer* layer,
                                   const struct attn_layer_widths* widths);

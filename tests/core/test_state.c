@@ -186,6 +186,30 @@ static void sizes_beyond_memory(void) {
     attn_layer_destroy(layer);
 }
 
+/* what the counters say, after all that has been made and destroyed before */
+static void layers_are_counted(void) {
+    CHECK(attn_layers_alive().layers == 0 && attn_layers_alive().bytes == 0 &&
+              attn_workspace_held() == 0,
+          "%zu layers of %zu bytes are left, and %zu bytes of calls", attn_layers_alive().layers,
+          attn_layers_alive().bytes, attn_workspace_held());
+    struct attn_layer* layer = make("multi_head_attention", ATTN_FLOAT32, 1);
+    size_t weights = 0;
+    for (int i = 0; i < layer->weights; i++) {
+        weights += (size_t)layer->weight[i].length * sizeof(float);
+    }
+    CHECK(attn_layers_alive().layers == 1 && attn_layers_alive().bytes >= weights,
+          "%zu layers of %zu bytes", attn_layers_alive().layers, attn_layers_alive().bytes);
+    unsigned char* storage = NULL;
+    const size_t before = attn_layers_alive().bytes;
+    CHECK(attn_layer_stage(layer, &storage) == ATTN_OK && attn_layers_alive().bytes == 2 * before,
+          "staged weights are not counted");
+    CHECK((uintptr_t)storage % 64 == 0, "weights are not aligned");
+    attn_layer_adopt(layer, storage);
+    CHECK(attn_layers_alive().bytes == before, "the weights before were not given back");
+    attn_layer_destroy(layer);
+    CHECK(attn_layers_alive().layers == 0 && attn_layers_alive().bytes == 0, "the layer is left");
+}
+
 int main(void) {
     const char* kinds[] = {"multi_head_attention", "group_query_attention", "attention",
                            "additive_attention"};
@@ -200,5 +224,6 @@ int main(void) {
     heads_where_there_are_none();
     calls_count_at_the_end();
     sizes_beyond_memory();
+    layers_are_counted();
     return checks_end();
 }

@@ -1,0 +1,20 @@
+/* The shared library outlives R's dyn.unload() as long as there are layers: R has no way to
+ * take a finalizer back, and one whose code is gone would end the process at the next
+ * garbage collection. Unloading the package by R's own means (detach(unload = TRUE),
+ * unloadNamespace()) never comes to this, as the package does not ask for it. */
+#ifndef _WIN32
+#define _GNU_SOURCE /* dladdr(), in glibc */
+#include <dlfcn.h>
+#endif
+
+#include "glue.h"
+
+void glue_keep_library(void) {
+#if !defined(_WIN32) && defined(RTLD_NODELETE)
+    static const char here = 0;
+    Dl_info library;
+    if (attn_layers_alive().layers > 0 && dladdr(&here, &library) != 0) {
+        dlopen(library.dli_fname, RTLD_NOW | RTLD_NODELETE);
+    }
+#endif
+}
