@@ -38,7 +38,6 @@
 #'
 #' @keywords internal
 #' @useDynLib attn, .registration = TRUE
-#' @importFrom cli symbol
 "_PACKAGE"
 
 #' Tidy data frames

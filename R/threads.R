@@ -68,6 +68,8 @@ attn_info <- function(...) {
 
 #' @export
 format.attn_info <- function(x, ...) {
+  # Not imported: as it loads, cli starts a thread and sets an option, and takes longer than
+  # all the rest of library(attn).
   bullet <- cli::symbol$bullet
   c(
     sprintf("attn %s", x$version),
