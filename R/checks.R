@@ -136,18 +136,34 @@ check_no_unknown <- function(dots, known, owner) {
   invisible(dots)
 }
 
-# The values of `...`, none of them unknown, given twice or left empty as in f(x, ).
-check_dots <- function(owner, known, ...) {
-  given <- as.list(substitute(list(...)))[-1L]
-  check_no_unknown(given, known, owner)
-  list(...)
+# Functions that are handed the `...` of a caller take their own arguments by place, before
+# them: a formal argument would be matched by what the caller happened to call the same.
+
+# check_dots(owner, known, ...): the values of `...`, none of them unknown, given twice or
+# left empty as in f(x, ).
+check_dots <- function(...) dots_behind(2L, ..2, ..1)
+
+# The same for a function whose own arguments are the first `own` ones of its `...`.
+dots_behind <- function(own, known, owner, frame = parent.frame()) {
+  given <- eval(quote(as.list(substitute(list(...)))[-1L]), frame)
+  check_no_unknown(given[-seq_len(own)], known, owner)
+  eval(quote(list(...)), frame)[-seq_len(own)]
 }
 
-# For functions whose `...` is there only to say that there is no such argument. A
-# layer's own functions have it as `self`, which callers do not give.
-check_no_dots <- function(owner, ...) {
-  if (...length()) {
-    known <- setdiff(names(formals(sys.function(-1L))), c("self", "..."))
-    check_no_unknown(as.list(substitute(list(...)))[-1L], known, owner)
+# check_no_dots(owner, ...): for functions whose `...` is there only to say that there is
+# no such argument.
+check_no_dots <- function(...) {
+  if (...length() > 1L) {
+    known <- setdiff(names(formals(sys.function(-1L))), "...")
+    check_no_unknown(as.list(substitute(list(...)))[-(1:2)], known, ..1)
   }
+}
+
+# The same for a function to which a layer hands its arguments and its `...`. Of the name
+# of one of its own arguments, what came in `...` is now in the place of that.
+refuse_dots_of_layer <- function() {
+  layer <- sys.function(-2L)
+  given <- eval(quote(as.list(substitute(list(...)))[-1L]), parent.frame(2L))
+  known <- setdiff(names(formals(layer)), "...")
+  check_no_unknown(given, known, environment(layer)$self$label)
 }

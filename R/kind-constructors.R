@@ -1,10 +1,12 @@
 # What the constructors of layers of tensors, and their kinds, have in common.
 
-# What a constructor got in `...`: the arguments of every layer, with the activity
-# regularizer that some have as an argument of their own, and `others`. `unavailable` are
-# fields of a config that must be NULL.
-tensor_dots <- function(owner, unavailable, ..., others = NULL) {
-  dots <- check_dots(owner, c(layer_dots, "activity_regularizer", others, unavailable), ...)
+# tensor_dots(owner, unavailable, others, ...): what a constructor got in `...`: the
+# arguments of every layer, with the activity regularizer that some have as an argument of
+# their own, and `others`. `unavailable` are fields of a config that must be NULL.
+tensor_dots <- function(...) {
+  owner <- ..1
+  unavailable <- ..2
+  dots <- dots_behind(3L, c(layer_dots, "activity_regularizer", unavailable, ..3), owner)
   for (argument in unavailable) {
     check_not_available(dots[[argument]], owner, argument)
   }

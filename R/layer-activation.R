@@ -163,7 +163,7 @@ parametric_relu_shape <- function(self, shape) {
 layer_activation <- function(object, activation, ...) {
   owner <- "layer_activation()"
   check_given(missing(activation), owner, "activation", "the name of an activation")
-  dots <- tensor_dots(owner, NULL, ...)
+  dots <- tensor_dots(owner, NULL, NULL, ...)
   config <- list(activation = as_activation(activation, owner, "activation"))
   finish_layer(given_object(object), "activation", config, dots)
 }
@@ -173,7 +173,7 @@ layer_activation <- function(object, activation, ...) {
 layer_activation_relu <- function(object, max_value = NULL, negative_slope = 0, threshold = 0,
                                   ...) {
   owner <- "layer_activation_relu()"
-  dots <- tensor_dots(owner, NULL, ...)
+  dots <- tensor_dots(owner, NULL, NULL, ...)
   config <- list(
     max_value = check_number(max_value, owner, "max_value", min = 0, null_ok = TRUE),
     negative_slope = check_number(negative_slope, owner, "negative_slope", min = 0),
@@ -186,7 +186,7 @@ layer_activation_relu <- function(object, max_value = NULL, negative_slope = 0, 
 #' @export
 layer_activation_leaky_relu <- function(object, negative_slope = 0.3, ...) {
   owner <- "layer_activation_leaky_relu()"
-  dots <- tensor_dots(owner, NULL, ...)
+  dots <- tensor_dots(owner, NULL, NULL, ...)
   config <- list(
     negative_slope = check_number(negative_slope, owner, "negative_slope", min = 0)
   )
@@ -197,7 +197,7 @@ layer_activation_leaky_relu <- function(object, negative_slope = 0.3, ...) {
 #' @export
 layer_activation_elu <- function(object, alpha = 1, ...) {
   owner <- "layer_activation_elu()"
-  dots <- tensor_dots(owner, NULL, ...)
+  dots <- tensor_dots(owner, NULL, NULL, ...)
   config <- list(alpha = check_number(alpha, owner, "alpha"))
   finish_layer(given_object(object), "elu", config, dots)
 }
@@ -208,7 +208,7 @@ layer_activation_parametric_relu <- function(object, alpha_initializer = "Zeros"
                                              alpha_regularizer = NULL, alpha_constraint = NULL,
                                              shared_axes = NULL, ...) {
   owner <- "layer_activation_parametric_relu()"
-  dots <- tensor_dots(owner, NULL, ...)
+  dots <- tensor_dots(owner, NULL, NULL, ...)
   shared <- check_axis(shared_axes, owner, "shared_axes", null_ok = TRUE)
   config <- list(
     alpha_initializer = as_initializer(alpha_initializer, owner, "alpha_initializer"),
@@ -223,7 +223,7 @@ layer_activation_parametric_relu <- function(object, alpha_initializer = "Zeros"
 #' @export
 layer_activation_softmax <- function(object, axis = -1L, ...) {
   owner <- "layer_activation_softmax()"
-  dots <- tensor_dots(owner, NULL, ...)
+  dots <- tensor_dots(owner, NULL, NULL, ...)
   config <- list(axis = check_axis(axis, owner))
   finish_layer(given_object(object), "softmax", config, dots)
 }

@@ -103,7 +103,7 @@ scores_function <- function(self) {
 call_scores <- function(self, inputs, mask, training, return_attention_scores, use_causal_mask,
                         ...) {
   if (...length()) {
-    check_no_dots(self$label, ...)
+    refuse_dots_of_layer()
   }
   if (missing(inputs)) {
     check_given(TRUE, self$label, "inputs", "a list of arrays: query, value[, key]")
@@ -201,7 +201,7 @@ scores_forward <- function(self, inputs, mask, scores, causal, training) {
   placed <- scores_masks(mask, geometry, owner)
   if (!self$built) {
     finished <- FALSE
-    before <- as.list(self, all.names = TRUE)
+    before <- fields_of(self)
     on.exit(if (!finished) restore_fields(self, before))
     build_native(self, geometry)
   }

@@ -155,7 +155,8 @@ program_of_parts <- function(self, inputs, arrays, dtypes, options) {
 
 # ---- checks ----
 
-block_dots <- function(owner, more, ...) check_dots(owner, c(layer_dots, more), ...)
+# block_dots(owner, more, ...)
+block_dots <- function(...) dots_behind(2L, c(layer_dots, ..2), ..1)
 
 # What the constructors of encoder and decoder have in common.
 block_config <- function(owner, intermediate_dim, num_heads, dropout, activation,

@@ -41,7 +41,7 @@ concatenate_kind <- tensor_kind(
 #' @export
 layer_concatenate <- function(inputs, ..., axis = -1L) {
   owner <- "layer_concatenate()"
-  given <- merge_dots(owner, ...)
+  given <- merge_dots("concatenate", owner, NULL, ...)
   config <- list(axis = check_one_axis(axis, owner, "axis"))
   layer <- new_layer("concatenate", config, given$dots, seed = NULL)
   compose_merge(if (!missing(inputs)) inputs, given$tensors, layer)

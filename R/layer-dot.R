@@ -47,7 +47,7 @@ dot_kind <- tensor_kind(
 #' @export
 layer_dot <- function(inputs, ..., axes, normalize = FALSE) {
   owner <- "layer_dot()"
-  given <- merge_dots(owner, ...)
+  given <- merge_dots("dot", owner, NULL, ...)
   check_given(missing(axes), owner, "axes", "an axis, or a pair of axes, counted from 1")
   config <- list(
     axes = check_dot_axes(axes, owner),

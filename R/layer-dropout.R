@@ -63,7 +63,7 @@ check_noise_fits <- function(self, shape) {
 layer_dropout <- function(object, rate, noise_shape = NULL, seed = NULL, ...) {
   owner <- "layer_dropout()"
   check_given(missing(rate), owner, "rate", "a number from 0 to 1")
-  dots <- tensor_dots(owner, NULL, ...)
+  dots <- tensor_dots(owner, NULL, NULL, ...)
   if (!is.null(noise_shape)) {
     noise_shape <- as_partial_shape(noise_shape, owner, "noise_shape")
     if (!length(noise_shape)) {

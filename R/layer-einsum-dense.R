@@ -169,7 +169,7 @@ layer_einsum_dense <- function(object, equation, output_shape, activation = NULL
   owner <- "layer_einsum_dense()"
   check_given(missing(equation), owner, "equation", equation_forms)
   check_given(missing(output_shape), owner, "output_shape", "the dims of the output")
-  dots <- tensor_dots(owner, "quantization_config", ...)
+  dots <- tensor_dots(owner, "quantization_config", NULL, ...)
   check_not_available(lora_rank, owner, "lora_rank")
   check_not_available(lora_alpha, owner, "lora_alpha")
   config <- list(

@@ -79,7 +79,7 @@ layer_embedding <- function(object, input_dim, output_dim, embeddings_initialize
   owner <- "layer_embedding()"
   check_given(missing(input_dim), owner, "input_dim", "a positive whole number")
   check_given(missing(output_dim), owner, "output_dim", "a positive whole number")
-  dots <- tensor_dots(owner, "quantization_config", ...)
+  dots <- tensor_dots(owner, "quantization_config", NULL, ...)
   check_not_available(lora_rank, owner, "lora_rank")
   check_not_available(lora_alpha, owner, "lora_alpha")
   config <- list(

@@ -88,7 +88,7 @@ check_data_format <- function(x, owner) {
 #' @export
 layer_global_average_pooling_1d <- function(object, data_format = NULL, keepdims = FALSE, ...) {
   owner <- "layer_global_average_pooling_1d()"
-  dots <- tensor_dots(owner, NULL, ...)
+  dots <- tensor_dots(owner, NULL, NULL, ...)
   config <- list(
     data_format = check_data_format(data_format, owner),
     keepdims = check_flag(keepdims, owner, "keepdims")
@@ -100,7 +100,7 @@ layer_global_average_pooling_1d <- function(object, data_format = NULL, keepdims
 #' @export
 layer_global_max_pooling_1d <- function(object, data_format = NULL, keepdims = FALSE, ...) {
   owner <- "layer_global_max_pooling_1d()"
-  dots <- tensor_dots(owner, NULL, ...)
+  dots <- tensor_dots(owner, NULL, NULL, ...)
   config <- list(
     data_format = check_data_format(data_format, owner),
     keepdims = check_flag(keepdims, owner, "keepdims")

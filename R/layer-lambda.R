@@ -99,10 +99,13 @@ lambda_function <- function(self) {
 }
 
 # With arrays there is nothing to be found out: the function is called once.
-call_lambda <- function(self, inputs, ...) {
+# call_lambda(self, inputs, ...): see check_dots()
+call_lambda <- function(...) {
+  self <- ..1
   owner <- self$label
-  check_given(missing(inputs), owner, "inputs", "an array, or a symbolic tensor")
-  arguments <- check_call_arguments(check_dots(owner, c("training", "mask"), ...), owner)
+  check_given(missing(..2), owner, "inputs", "an array, or a symbolic tensor")
+  inputs <- ..2
+  arguments <- check_call_arguments(dots_behind(2L, c("training", "mask"), owner), owner)
   mask <- arguments[["mask"]]
   if (is_symbolic_call(list(inputs = inputs, mask = mask), owner)) {
     spec <- lambda_spec(self, dim(inputs), inputs$dtype)

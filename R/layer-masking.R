@@ -45,7 +45,7 @@ masked_steps <- function(self, inputs) {
 #' @export
 layer_masking <- function(object, mask_value = 0, ...) {
   owner <- "layer_masking()"
-  dots <- tensor_dots(owner, NULL, ...)
+  dots <- tensor_dots(owner, NULL, NULL, ...)
   config <- list(mask_value = check_number(mask_value, owner, "mask_value"))
   finish_layer(given_object(object), "masking", config, dots)
 }

@@ -90,22 +90,25 @@ layer_minimum <- function(inputs, ...) {
   merge_layer("minimum", "layer_minimum()", if (!missing(inputs)) inputs, ...)
 }
 
-merge_layer <- function(kind, owner, inputs, ...) {
-  given <- merge_dots(owner, ...)
-  layer <- new_layer(kind, list(), given$dots, seed = NULL)
-  compose_merge(inputs, given$tensors, layer)
+# merge_layer(kind, owner, inputs, ...): see check_dots()
+merge_layer <- function(...) {
+  given <- merge_dots(...)
+  layer <- new_layer(..1, list(), given$dots, seed = NULL)
+  compose_merge(..3, given$tensors, layer)
 }
 
-# What came in `...` of a merging layer: tensors, without names, and settings.
-merge_dots <- function(owner, ...) {
-  given <- as.list(substitute(list(...)))[-1L]
+# merge_dots(kind, owner, inputs, ...): what came in `...` of a merging layer: tensors,
+# without names, and settings.
+merge_dots <- function(...) {
+  owner <- ..2
+  given <- as.list(substitute(list(...)))[-(1:4)]
   named <- if (is.null(names(given))) rep(FALSE, length(given)) else nzchar(names(given))
   check_no_unknown(given[named], layer_dots, owner)
   empty <- vapply(given, function(x) is.symbol(x) && !nzchar(as.character(x)), NA)
   if (any(empty)) {
     abort_argument(owner, "...", "arrays, symbolic tensors or settings", received = "nothing")
   }
-  values <- list(...)
+  values <- list(...)[-(1:3)]
   list(tensors = unname(values[!named]), dots = values[named])
 }
 

@@ -225,7 +225,7 @@ no_masks <- list(query_mask = NULL, value_mask = NULL, key_mask = NULL, attentio
 call_heads <- function(self, query, value, key, query_mask, value_mask, key_mask, attention_mask,
                        return_attention_scores, training, use_causal_mask, ...) {
   if (...length()) {
-    check_no_dots(self$label, ...)
+    refuse_dots_of_layer()
   }
   if (missing(query) || missing(value)) {
     check_given(missing(query), self$label, "query", "an array")
@@ -277,7 +277,7 @@ heads_forward <- function(self, query, value, key, masks, scores, causal, traini
   regularizer <- self$activity_regularizer
   if (!self$built) {
     finished <- FALSE
-    before <- as.list(self, all.names = TRUE)
+    before <- fields_of(self)
     on.exit(if (!finished) restore_fields(self, before))
     build_native(self, geometry)
   }

@@ -135,7 +135,7 @@ layer_layer_normalization <- function(object, axis = -1L, epsilon = 0.001, cente
                                       gamma_regularizer = NULL, beta_constraint = NULL,
                                       gamma_constraint = NULL, ...) {
   owner <- "layer_layer_normalization()"
-  dots <- tensor_dots(owner, NULL, ..., others = "rms_scaling")
+  dots <- tensor_dots(owner, NULL, "rms_scaling", ...)
   rms_scaling <- if (is.null(dots[["rms_scaling"]])) FALSE else dots[["rms_scaling"]]
   config <- list(
     axis = check_axis(axis, owner),
@@ -157,7 +157,7 @@ layer_layer_normalization <- function(object, axis = -1L, epsilon = 0.001, cente
 #' @export
 layer_rms_normalization <- function(object, axis = -1L, epsilon = 1e-6, ...) {
   owner <- "layer_rms_normalization()"
-  dots <- tensor_dots(owner, NULL, ...)
+  dots <- tensor_dots(owner, NULL, NULL, ...)
   config <- list(
     axis = check_axis(axis, owner),
     epsilon = check_number(epsilon, owner, "epsilon", min = 0)

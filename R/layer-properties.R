@@ -234,7 +234,11 @@ names.attn_layer <- function(x) layer_member_names(layer_self(x))
 #' @export
 .DollarNames.attn_layer <- function(x, pattern = "") {
   members <- layer_member_names(layer_self(x))
-  grep(pattern, members, value = TRUE)
+  refuse <- function(condition) {
+    abort_argument(".DollarNames()", "pattern", "a regular expression", pattern)
+  }
+  if (!is_string(pattern)) refuse()
+  tryCatch(grep(pattern, members, value = TRUE), error = refuse, warning = refuse)
 }
 
 abort_unknown_member <- function(self, name) {

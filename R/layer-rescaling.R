@@ -51,7 +51,7 @@ check_rescaled <- function(self, shape) {
 layer_rescaling <- function(object, scale, offset = 0, ...) {
   owner <- "layer_rescaling()"
   check_given(missing(scale), owner, "scale", "a number")
-  dots <- tensor_dots(owner, NULL, ...)
+  dots <- tensor_dots(owner, NULL, NULL, ...)
   config <- list(
     scale = check_numbers(scale, owner, "scale"), offset = check_numbers(offset, owner, "offset")
   )

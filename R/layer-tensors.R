@@ -16,14 +16,17 @@ tensors_function <- function(self) {
   function(inputs, ...) call_tensors(self, inputs, ...)
 }
 
-call_tensors <- function(self, inputs, ...) {
+# call_tensors(self, inputs, ...): see check_dots()
+call_tensors <- function(...) {
+  self <- ..1
   owner <- self$label
   kind <- layer_kinds[[self$kind]]
-  check_given(missing(inputs), owner, "inputs", "an array, or a symbolic tensor")
+  check_given(missing(..2), owner, "inputs", "an array, or a symbolic tensor")
+  inputs <- ..2
   if (inherits(inputs, "attn_layer_sequential")) {
     return(compose_layer(inputs, layer_object(self)))
   }
-  arguments <- check_dots(owner, kind$call_arguments, ...)
+  arguments <- dots_behind(2L, kind$call_arguments, owner)
   arguments <- check_call_arguments(arguments, owner, kind$many)
   tensors <- if (kind$many) check_tensor_list(inputs, owner) else list(inputs)
   if (is_symbolic_call(name_each(tensors, "inputs"), owner)) {
@@ -41,7 +44,7 @@ call_tensors <- function(self, inputs, ...) {
   kind$output_shape(self, shapes)
   check_own_arguments(self, kind, shapes, arguments)
   finished <- FALSE
-  before <- as.list(self, all.names = TRUE)
+  before <- fields_of(self)
   on.exit(if (!finished) restore_fields(self, before))
   build_tensors(self, shapes)
   warn_lost_mask(self, tensors)

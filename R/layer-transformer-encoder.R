@@ -112,8 +112,10 @@ encoder_function <- function(self) {
 
 call_encoder <- function(self, inputs, padding_mask, attention_mask, training,
                          return_attention_scores, ...) {
+  if (...length()) {
+    refuse_dots_of_layer()
+  }
   owner <- self$label
-  check_no_dots(owner, ...)
   check_given(missing(inputs), owner, "inputs", "an array, or a symbolic tensor")
   training <- check_flag(training, owner, "training", null_ok = TRUE)
   scores <- check_flag(return_attention_scores, owner, "return_attention_scores")

@@ -36,8 +36,11 @@ unique_name <- function(prefix) {
 layer_dots <- c("name", "dtype", "trainable", "input_shape")
 
 # They, checked, and others that a kind's config may bring along but that must be NULL.
-check_layer_dots <- function(owner, unavailable, ...) {
-  dots <- check_dots(owner, c(layer_dots, unavailable), ...)
+# check_layer_dots(owner, unavailable, ...)
+check_layer_dots <- function(...) {
+  owner <- ..1
+  unavailable <- ..2
+  dots <- dots_behind(2L, c(layer_dots, unavailable), owner)
   for (argument in unavailable) {
     check_not_available(dots[[argument]], owner, argument)
   }
@@ -133,10 +136,16 @@ layer_self <- function(layer) {
   self
 }
 
-# Puts the fields of a layer back to what they were.
+# What a call that fails puts back: the fields of a layer, and R's random numbers, of which
+# the initializers may have drawn some.
+fields_of <- function(self) {
+  list(fields = as.list(self, all.names = TRUE), random = random_state())
+}
+
 restore_fields <- function(self, before) {
-  rm(list = setdiff(ls(self, all.names = TRUE), names(before)), envir = self)
-  list2env(before, self)
+  rm(list = setdiff(ls(self, all.names = TRUE), names(before$fields)), envir = self)
+  list2env(before$fields, self)
+  restore_random_state(before$random)
 }
 
 check_given <- function(is_missing, owner, argument, expected) {

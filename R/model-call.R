@@ -8,23 +8,27 @@ model_function <- function(self) {
   function(inputs, ...) call_model(self, inputs, ...)
 }
 
-call_model <- function(self, inputs, ...) {
-  if (...length() == 0L && !missing(inputs) && cache_is_good(self)) {
-    result <- .Call(ffi_model_call, self$cache, inputs, session_settings$flash_attention)
+# call_model(self, inputs, ...): see check_dots()
+call_model <- function(...) {
+  self <- ..1
+  if (...length() == 2L && !missing(..2) && cache_is_good(self)) {
+    result <- .Call(ffi_model_call, self$cache, ..2, session_settings$flash_attention)
     if (!is.null(result)) {
       return(result)
     }
   }
-  call_model_newly(self, inputs, ...)
+  call_model_newly(...)
 }
 
-call_model_newly <- function(self, inputs, ...) {
+call_model_newly <- function(...) {
+  self <- ..1
   owner <- self$label
-  check_given(missing(inputs), owner, "inputs", "an array, or a list of arrays")
+  check_given(missing(..2), owner, "inputs", "an array, or a list of arrays")
+  inputs <- ..2
   if (inherits(inputs, "attn_layer_sequential")) {
     return(compose_layer(inputs, layer_object(self)))
   }
-  arguments <- check_dots(owner, c("training", "mask"), ...)
+  arguments <- dots_behind(2L, c("training", "mask"), owner)
   training <- check_flag(arguments[["training"]], owner, "training", null_ok = TRUE)
   if (!self$built) {
     return(build_and_call(self, inputs, training, arguments[["mask"]]))

@@ -229,7 +229,7 @@ build_stack <- function(self, stack, input) {
 # Layers that `code` builds are not built when it fails.
 with_layers_kept <- function(selves, code) {
   all <- unlist(lapply(selves, layer_and_parts), recursive = FALSE)
-  before <- lapply(all, as.list, all.names = TRUE)
+  before <- lapply(all, fields_of)
   finished <- FALSE
   on.exit(if (!finished) Map(restore_fields, all, before))
   result <- force(code)

@@ -43,7 +43,7 @@ operation_node <- function(class_name, name = NULL, args, kwargs = list(), confi
   check_operation_config(operation, class_name, config, owner)
   args <- operation_arguments(operation, class_name, args, kwargs, owner)
   self <- new_operation(class_name, name, config)
-  result <- operation_result(self, lapply(args, as_operand, self$label))
+  result <- operation_result(self, operands_of(self, args))
   self$dtype <- result$dtype
   new_keras_tensor(result$shape, result$dtype,
     node = new_node(self, args, list()), index = 1L
@@ -105,9 +105,6 @@ as_operand <- function(x, owner) {
   if (is_value(x)) {
     return(list(shape = x$shape, dtype = x$dtype))
   }
-  if (is.list(x) && !is.object(x)) {
-    return(list(key = x)) # the index of GetItem
-  }
   is_number <- is.double(x) || is.integer(x) || is.logical(x)
   if (!is_number || is_foreign_object(x) || !length(x) || length(dim(x)) > most_dims) {
     abort_argument(owner, "x", "a symbolic tensor, a number or an array of numbers", x)
@@ -124,6 +121,16 @@ as_operand <- function(x, owner) {
   list(shape = shape, dtype = dtype, number = x)
 }
 
+operands_of <- function(self, args) {
+  takes_index <- self$class_name == "GetItem"
+  lapply(args, function(x) {
+    if (takes_index && is.list(x) && !is.object(x)) {
+      return(list(key = x))
+    }
+    as_operand(x, self$label)
+  })
+}
+
 operation_result <- function(self, operands) {
   operation <- operations[[self$class_name]]
   list(
@@ -132,7 +139,7 @@ operation_result <- function(self, operands) {
 }
 
 trace_operation <- function(tracer, self, inputs) {
-  operands <- lapply(inputs, as_operand, self$label)
+  operands <- operands_of(self, inputs)
   result <- operation_result(self, operands)
   step <- operations[[self$class_name]]$step(self, operands, result)
   of_step <- list(

@@ -16,6 +16,16 @@ draw_key <- function(seed = NULL) {
   c(as.double(seed) %% 2^32, seed_key_word)
 }
 
+# Where R's generator is; NULL before its first number.
+random_state <- function() get0(".Random.seed", globalenv(), inherits = FALSE)
+
+restore_random_state <- function(state) {
+  session <- globalenv()
+  if (!is.null(state) && !identical(random_state(), state)) {
+    session$.Random.seed <- state
+  }
+}
+
 # n numbers strictly between 0 and 1.
 philox_uniform <- function(n, key) {
   .Call(ffi_random_uniform, as.double(n), key)
