@@ -59,11 +59,11 @@ layer_dot <- function(inputs, ..., axes, normalize = FALSE) {
 
 # One number, or a list of two, from 0, as Keras's config has it.
 check_dot_axes <- function(axes, owner) {
-  given <- if (is.list(axes) && !is.object(axes)) axes else as.list(axes)
-  if (is.object(axes) || !(length(given) %in% 1:2)) {
+  usable <- !is.object(axes) && (is.list(axes) || is.numeric(axes))
+  if (!usable || !(length(axes) %in% 1:2)) {
     abort_argument(owner, "axes", "an axis, or a pair of axes, counted from 1", axes)
   }
-  result <- lapply(given, check_axis, owner, "axes")
+  result <- lapply(as.list(axes), check_axis, owner, "axes")
   if (any(result == 0L)) {
     abort_argument(owner, "axes", "axes other than 1, the batch", axes)
   }

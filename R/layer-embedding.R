@@ -8,7 +8,9 @@ embedding_kind <- tensor_kind(
   ),
   required = c("input_dim", "output_dim"),
   supports_masking = function(self) self$config$mask_zero,
-  output_mask = function(self, inputs, mask) if (self$config$mask_zero) inputs != 0,
+  output_mask = function(self, inputs, mask) {
+    if (self$config$mask_zero) check_tensor(inputs, self$label) != 0
+  },
   # Numbers of rows are as exact as they came, whatever the layer's dtype. A missing one is
   # no whole number.
   input_dtype = function(self, x) {

@@ -149,8 +149,8 @@ layer_permute <- function(object, dims, ...) {
   check_given(missing(dims), owner, "dims", "axes such as c(2, 1)")
   dots <- check_layer_dots(owner, character(), ...)
   dims <- if (is.list(dims) && !is.object(dims)) unlist_sizes(dims) else dims
-  if (is.object(dims) || !is.numeric(dims) || !setequal(dims, seq_along(dims)) ||
-    !length(dims) || length(dims) >= most_dims) {
+  if (is.object(dims) || !is.numeric(dims) || !length(dims) || length(dims) >= most_dims ||
+    !setequal(dims, seq_along(dims))) {
     abort_argument(owner, "dims", "the axes 1, 2, ... in another order", dims)
   }
   moving_layer("permute", list(dims = as.integer(dims)), dots, if (!missing(object)) object)

@@ -95,17 +95,21 @@ build_layer <- function(self, query_shape, value_shape = NULL, key_shape = NULL)
   if (self$calls == "model") {
     return(build_model(self, query_shape))
   }
+  finished <- FALSE
+  before <- fields_of(self)
+  on.exit(if (!finished) restore_fields(self, before))
   if (self$calls == "tensors") {
     build_tensors(self, as_tensor_shapes(self, query_shape))
-    return(invisible(layer_object(self)))
+  } else {
+    shapes <- as_input_shapes(self, query_shape, value_shape, key_shape)
+    about_shapes({
+      geometry <- layer_geometry(self, shapes$query, shapes$value, shapes$key)
+      if (!self$built) {
+        build_native(self, geometry)
+      }
+    })
   }
-  shapes <- as_input_shapes(self, query_shape, value_shape, key_shape)
-  about_shapes({
-    geometry <- layer_geometry(self, shapes$query, shapes$value, shapes$key)
-    if (!self$built) {
-      build_native(self, geometry)
-    }
-  })
+  finished <- TRUE
   invisible(layer_object(self))
 }
 

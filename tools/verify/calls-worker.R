@@ -186,7 +186,6 @@ origin_of <- function() {
   "R"
 }
 
-escaped_by_r <- ""
 worker_functions <- NULL
 is_worker_function <- function(f) {
   any(vapply(worker_functions, identical, NA, f))
@@ -228,10 +227,14 @@ changed_parts <- function(before, after) {
   changes
 }
 
-# Errors that R itself raises for an argument that is missing, when the package's function
-# first uses it: what every R function says.
-is_of_r <- function(error, origin) {
-  origin != "ours"
+# Errors that are R's own to raise although code of the package was under way:
+#   - that it cannot allocate memory for as many numbers as the call is about (a billion);
+#   - that scores cannot be indexed like that, as no array can (`[` hands on to R's).
+is_of_r <- function(error, origin, what, given) {
+  says <- message_of(error)
+  origin != "ours" ||
+    (startsWith(says, " cannot allocate vector of size") && any(lengths(given[!vapply(given, is.symbol, NA)]) >= 1e9)) ||
+    (startsWith(what$label, "[(<scores") && grepl("subscript|dimension|argument", says))
 }
 
 # What a function of the caller's raises may be no proper condition.
@@ -239,7 +242,7 @@ message_of <- function(condition) {
   paste(c("", tryCatch(conditionMessage(condition), error = function(e) "?")), collapse = " ")
 }
 
-judge <- structure(function(call, environment) {
+judge <- structure(function(call, environment, what, given) {
   origin <- NULL
   escaped <- character()
   value <- tryCatch(
@@ -270,12 +273,12 @@ judge <- structure(function(call, environment) {
   } else if (inherits(value, "attn_error")) {
     kind <- "refused"
   } else {
-    kind <- if (is_of_r(value, origin)) "R" else "escaped"
+    kind <- if (is_of_r(value, origin, what, given)) "R" else "escaped"
     if (kind == "escaped") {
       escaped <- c(escaped, paste("error:", paste(class(value)[1]), message_of(value)))
     }
   }
-  if (kind == "R") escaped_by_r <<- paste(message_of(value), collapse = " ")
+
   list(kind = kind, escaped = escaped)
 }, judge = TRUE)
 
@@ -298,7 +301,7 @@ for (seed in seeds) {
   cat(seed, describe_call(what, given), sep = "\t", file = file.path(folder, "at"))
   makes <- makes_layers(what$label)
   before <- state_of(what$target, makes)
-  verdict <- judge(call, environment)
+  verdict <- judge(call, environment, what, given)
   problems <- verdict$escaped
   if (verdict$kind != "value") {
     changes <- changed_parts(before, state_of(what$target, makes))
@@ -306,7 +309,6 @@ for (seed in seeds) {
   }
   attn_threads(threads)
   if (grDevices::dev.cur() > 1L) grDevices::graphics.off()
-  if (Sys.getenv("SHOWR") != "" && verdict$kind == "R") cat(what$label, "|", clean(escaped_by_r), "\n", file = file.path(folder, "byr"), append = TRUE)
   cat(seed, verdict$kind, what$label, describe_call(what, given), clean(problems),
     sep = "\t", file = out
   )
