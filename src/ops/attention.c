@@ -10,9 +10,10 @@ static const double TANH_ITEM = 1e7;
 static const double TANH_OPERATIONS = 20; /* of a product, in the time of one tanh */
 
 /* Stages of an item of attention: its queries are loaded, its tiles are added, its panels
- * finished one by one, which is two steps each. Where rows see no key, either may be long. */
+ * finished one by one, which is some steps each: few panels have values so small that they
+ * are summed again, or rows that see no key, but then any of these may be long. */
 enum { LOAD, ADD_TILES, FINISH };
-enum { FIND_DEAD, SWEEP_DEAD, ENDINGS };
+enum { LOOK_TINY, SUM_TINY, FIND_DEAD, SWEEP_DEAD, ENDINGS };
 
 #define REAL_BITS 32
 #include "real.h"

@@ -74,7 +74,7 @@ static int REAL_NAME(shifted_sweep)(const struct REAL_NAME(attend) * attend,
         }
         REAL_NAME(add_tile)(attend, panel, tile * REAL_KERNELS->tile_keys, 1);
     }
-    REAL_KERNELS->divide_lanes(p->value_dim, panel->output, panel->row_sum);
+    REAL_NAME(end_sums)(attend, panel);
     for (ptrdiff_t i = 0; i < width; i++) {
         if (!panel->dead[i]) {
             panel->row_max[i] = live_max[i];

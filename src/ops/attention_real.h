@@ -40,6 +40,7 @@ struct REAL_NAME(panel) {
     real* cleaned;       /* a tile of values, the thread's */
     real* spare;         /* a row of output that nobody wants (V), the thread's */
     unsigned char* dead; /* (W) queries that see nothing, the thread's */
+    real value_factor;   /* of the values as they are summed; see attention_tiny_real.h */
     ptrdiff_t batch, head;
     ptrdiff_t matrix; /* of keys and values: batch * G + key head */
     ptrdiff_t t_begin, queries;
@@ -118,14 +119,15 @@ static void REAL_NAME(tile_logits)(const struct REAL_NAME(attend) * attend,
 /* A masked key's weight is 0, but 0 * NaN is not. Where a tile has both masked
  * keys and such values, these are first taken as 0, so that rows that do not see
  * them get the bits they would get without them, then added to the rows that do. */
-static void REAL_NAME(add_unclean)(const struct attn_attention* p,
-                                   const struct REAL_NAME(panel) * panel, ptrdiff_t s_begin,
-                                   ptrdiff_t keys, const real* values) {
+static void REAL_NAME(add_copied)(const struct attn_attention* p,
+                                  const struct REAL_NAME(panel) * panel, ptrdiff_t s_begin,
+                                  ptrdiff_t keys, const real* values) {
     const ptrdiff_t width = REAL_KERNELS->block_columns, height = REAL_KERNELS->tile_keys;
     for (ptrdiff_t v = 0; v < p->value_dim; v++) {
         for (ptrdiff_t j = 0; j < keys; j++) {
             const real x = values[REAL_NAME(value_place)(j, v)];
-            panel->cleaned[REAL_NAME(value_place)(j, v)] = x - x == 0 ? x : 0;
+            panel->cleaned[REAL_NAME(value_place)(j, v)] =
+                x - x == 0 ? x * panel->value_factor : 0;
         }
     }
     REAL_KERNELS->add_weighted(p->value_dim, keys, panel->cleaned, height, panel->logits,
@@ -150,8 +152,8 @@ static void REAL_NAME(add_values)(const struct REAL_NAME(attend) * attend,
     const ptrdiff_t tile = panel->matrix * attend->key_tiles + s_begin / height;
     const real* values = attend->values + tile * attend->value_tile_size +
                          REAL_NAME(value_place)(s_begin % height, 0);
-    if (some_masked && attend->unclean[tile]) {
-        REAL_NAME(add_unclean)(p, panel, s_begin, keys, values);
+    if ((some_masked && attend->unclean[tile]) || panel->value_factor != 1) {
+        REAL_NAME(add_copied)(p, panel, s_begin, keys, values);
     } else {
         REAL_KERNELS->add_weighted(p->value_dim, keys, values, height, panel->logits,
                                    panel->output);
@@ -218,6 +220,46 @@ static void REAL_NAME(add_tile)(const struct REAL_NAME(attend) * attend,
     REAL_NAME(add_values)(attend, panel, tile.s_begin, keys, look == ATTN_VISIBLE_SOME);
 }
 
+/* The values' sums become their mean by weight. */
+static void REAL_NAME(end_sums)(const struct REAL_NAME(attend) * attend,
+                                const struct REAL_NAME(panel) * panel) {
+    const ptrdiff_t dims = attend->problem->value_dim;
+    REAL_KERNELS->divide_lanes(dims, panel->output, panel->row_sum);
+    for (ptrdiff_t i = 0; panel->value_factor != 1 && i < dims * REAL_KERNELS->block_columns;
+         i++) {
+        panel->output[i] /= panel->value_factor;
+    }
+}
+
+/* The steps of the online softmax that these panels, neighbors of one head, take: one for
+ * each tile of keys and panel, the panels of a tile one after the other. Returns whether
+ * all are done. */
+static int REAL_NAME(add_tiles)(const struct REAL_NAME(attend) * attend, int panels,
+                                const struct REAL_NAME(panel) * panel,
+                                struct attn_progress* progress) {
+    const struct attn_attention* p = attend->problem;
+    const ptrdiff_t height = REAL_KERNELS->tile_keys;
+    struct attn_tile range = {panel[0].batch, panel[0].head, panel[0].t_begin,
+                              panel[panels - 1].t_begin + panel[panels - 1].queries, 0,
+                              p->source};
+    attn_mask_narrow(&p->mask, &range);
+    const ptrdiff_t first = range.s_begin / height * height;
+    const ptrdiff_t steps = (range.s_end - first + height - 1) / height * panels;
+    ptrdiff_t until_look = attend->steps_per_look;
+    for (ptrdiff_t step = progress->at; step < steps; step++) {
+        if (until_look-- == 0) {
+            if (attn_progress_must_pause(progress)) {
+                progress->at = step;
+                return 0;
+            }
+            until_look = attend->steps_per_look - 1;
+        }
+        REAL_NAME(add_tile)(attend, &panel[step % panels], first + step / panels * height, 0);
+    }
+    return 1;
+}
+
+#include "attention_tiny_real.h"
 #include "attention_output_real.h"
 #include "attention_scores_real.h"
 
@@ -239,14 +281,17 @@ static int REAL_NAME(find_dead)(const struct attn_attention* p,
 
 /* Returns whether the panel is finished. `ending`: of enum ending, where to go on. */
 static int REAL_NAME(finish_panel)(const struct REAL_NAME(attend) * attend,
-                                   const struct REAL_NAME(panel) * panel, int thread,
+                                   struct REAL_NAME(panel) * panel, int thread,
                                    ptrdiff_t* ending, struct attn_progress* progress) {
     const struct attn_attention* p = attend->problem;
+    if (!REAL_NAME(sum_tiny)(attend, panel, ending, progress)) {
+        return 0;
+    }
     if (*ending == FIND_DEAD) {
         if (!REAL_NAME(find_dead)(p, panel, progress)) {
             return 0;
         }
-        REAL_KERNELS->divide_lanes(p->value_dim, panel->output, panel->row_sum);
+        REAL_NAME(end_sums)(attend, panel);
         REAL_NAME(store_rows)(attend, panel, thread, 0);
         *ending = SWEEP_DEAD;
         progress->at = 0;
@@ -305,6 +350,7 @@ static int REAL_NAME(lay_out)(const struct REAL_NAME(attend) * attend, ptrdiff_t
     panel.spare = panel.cleaned + attend->value_tile_size;
     panel.query = panel.spare + p->value_dim;
     panel.dead = (unsigned char*)(panel.query + REAL_KERNELS->tile_queries / width * size);
+    panel.value_factor = 1;
     panel.batch = matrix / p->heads;
     panel.head = matrix % p->heads;
     panel.matrix = panel.batch * p->key_heads + panel.head / (p->heads / p->key_heads);
@@ -319,33 +365,6 @@ static int REAL_NAME(lay_out)(const struct REAL_NAME(attend) * attend, ptrdiff_t
         panel.query += size;
     }
     return count;
-}
-
-/* The steps of the online softmax that an item takes: one for each tile of keys and
- * panel, the panels of a tile one after the other. Returns whether all are done. */
-static int REAL_NAME(add_tiles)(const struct REAL_NAME(attend) * attend, int panels,
-                                const struct REAL_NAME(panel) * panel,
-                                struct attn_progress* progress) {
-    const struct attn_attention* p = attend->problem;
-    const ptrdiff_t height = REAL_KERNELS->tile_keys;
-    struct attn_tile range = {panel[0].batch, panel[0].head, panel[0].t_begin,
-                              panel[panels - 1].t_begin + panel[panels - 1].queries, 0,
-                              p->source};
-    attn_mask_narrow(&p->mask, &range);
-    const ptrdiff_t first = range.s_begin / height * height;
-    const ptrdiff_t steps = (range.s_end - first + height - 1) / height * panels;
-    ptrdiff_t until_look = attend->steps_per_look;
-    for (ptrdiff_t step = progress->at; step < steps; step++) {
-        if (until_look-- == 0) {
-            if (attn_progress_must_pause(progress)) {
-                progress->at = step;
-                return 0;
-            }
-            until_look = attend->steps_per_look - 1;
-        }
-        REAL_NAME(add_tile)(attend, &panel[step % panels], first + step / panels * height, 0);
-    }
-    return 1;
 }
 
 static int REAL_NAME(attend_tile)(void* work, ptrdiff_t item, int thread,

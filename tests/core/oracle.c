@@ -2,7 +2,7 @@
 
 #include <math.h>
 
-static int sees(const struct oracle_problem* p, ptrdiff_t b, ptrdiff_t n, ptrdiff_t t,
+int oracle_sees(const struct oracle_problem* p, ptrdiff_t b, ptrdiff_t n, ptrdiff_t t,
                 ptrdiff_t s) {
     if (p->causal && s > t) {
         return 0;
@@ -19,6 +19,14 @@ static int sees(const struct oracle_problem* p, ptrdiff_t b, ptrdiff_t n, ptrdif
     return p->mask[((index[0] * d[1] + index[1]) * d[2] + index[2]) * d[3] + index[3]] != 0;
 }
 
+int oracle_is_dead(const struct oracle_problem* p, ptrdiff_t b, ptrdiff_t n, ptrdiff_t t) {
+    ptrdiff_t s = 0;
+    while (s < p->S && !oracle_sees(p, b, n, t, s)) {
+        s++;
+    }
+    return s == p->S;
+}
+
 struct oracle_row oracle_attend(const struct oracle_problem* p, ptrdiff_t b, ptrdiff_t n,
                                 ptrdiff_t t, long double* output, long double* weights) {
     const ptrdiff_t g = n / (p->N / p->G);
@@ -29,7 +37,7 @@ struct oracle_row oracle_attend(const struct oracle_problem* p, ptrdiff_t b, ptr
     long double max = -INFINITY, sum = 0;
     for (ptrdiff_t s = 0; s < p->S; s++) {
         weights[s] = -INFINITY;
-        if (sees(p, b, n, t, s)) {
+        if (oracle_sees(p, b, n, t, s)) {
             long double dot = 0;
             for (ptrdiff_t k = 0; k < p->K; k++) {
                 dot += (long double)query[k] * (long double)key[s * p->K + k];

@@ -22,6 +22,12 @@ struct oracle_row {
     long double largest_logit; /* max |s| over visible keys */
 };
 
+int oracle_sees(const struct oracle_problem* problem, ptrdiff_t b, ptrdiff_t n, ptrdiff_t t,
+                ptrdiff_t s);
+
+/* whether query t sees no key at all */
+int oracle_is_dead(const struct oracle_problem* problem, ptrdiff_t b, ptrdiff_t n, ptrdiff_t t);
+
 /* One row: output (V), weights (S). A dead row gives the mean of all values. */
 struct oracle_row oracle_attend(const struct oracle_problem* problem, ptrdiff_t b, ptrdiff_t n,
                                 ptrdiff_t t, long double* output, long double* weights);

@@ -11,7 +11,7 @@ src=$here/../../src
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 portable_tests=(random threads elementary matmul attend_kernels state scores attention
-    activation_ops normalization_ops layout_ops einsum_ops sequence_ops cached_attention program step_refusals)
+    extreme_values same_bits activation_ops normalization_ops layout_ops einsum_ops sequence_ops cached_attention program step_refusals)
 file_tests=(safetensors hdf5) # they know no instruction set: run where C is, plain and sanitized
 tests=("${portable_tests[@]}")
 warnings=(-Wall -Wextra -Wshadow -Wvla -pedantic)
@@ -67,6 +67,8 @@ run() { # run NAME RUNNER PROBLEMS
             attention) $2 "$work/$1/$test" "$3" ;;
             matmul) $2 "$work/$1/$test" $(($3 / 5)) ;;
             scores) $2 "$work/$1/$test" $(($3 / 10)) ;;
+            extreme_values) $2 "$work/$1/$test" $((2 + $3 / 50)) ;;
+            same_bits) $2 "$work/$1/$test" $((4 + $3 / 100)) ;;
             *) $2 "$work/$1/$test" ;;
         esac >"$work/$1/log" 2>&1
         status=$?
