@@ -56,7 +56,6 @@ static int REAL_NAME(mean_value)(const struct REAL_NAME(attend) * attend,
 static int REAL_NAME(shifted_sweep)(const struct REAL_NAME(attend) * attend,
                                     const struct REAL_NAME(panel) * panel,
                                     struct attn_progress* progress) {
-    const struct attn_attention* p = attend->problem;
     const ptrdiff_t width = REAL_KERNELS->block_columns;
     /* the sweep gives live lanes other sums: keep theirs for the scores */
     real* live_max = panel->logits + REAL_KERNELS->tile_keys * width;
