@@ -5,11 +5,19 @@
 # Where a cross compiler for 64-bit Arm is installed, the NEON kernels are
 # compiled, and run if qemu is there. On x86-64 the scalar kernels run once in x87's
 # registers. Ends with "N passed, N failed, N skipped".
+#
+# tools/verify/coverage.sh gives a folder that is to keep what is built, further flags for
+# the compiler, and how many problems the plain build is to get: CORE_TESTS_FOLDER,
+# CORE_TESTS_FLAGS, CORE_TESTS_PROBLEMS.
 set -u
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 src=$here/../../src
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+work=${CORE_TESTS_FOLDER:-}
+if [ -z "$work" ]; then
+    work=$(mktemp -d)
+    trap 'rm -rf "$work"' EXIT
+fi
+read -ra further_flags <<<"${CORE_TESTS_FLAGS:-}"
 portable_tests=(random threads elementary matmul attend_kernels state scores attention
     extreme_values same_bits activation_ops normalization_ops layout_ops einsum_ops sequence_ops cached_attention program step_refusals)
 file_tests=(safetensors hdf5) # they know no instruction set: run where C is, plain and sanitized
@@ -34,7 +42,8 @@ count() { # the last "N passed, N failed" of a log
 # and every test as $work/NAME/TEST
 compile() {
     local out=$work/$1 kernels=$2 test file
-    local build=("$3" -std=gnu11 "${warnings[@]}" "${@:4}" -I"$src/core" -I"$kernels"
+    local build=("$3" -std=gnu11 "${warnings[@]}" "${@:4}" "${further_flags[@]}"
+        -I"$src/core" -I"$kernels"
         -I"$src/ops" -I"$src/layers" -I"$src/models" -I"$here")
     mkdir -p "$out"
     if ! "${build[@]}" -r "$src"/core/*.c "$kernels"/*.c "$src"/ops/*.c "$src"/layers/*.c \
@@ -82,7 +91,8 @@ run() { # run NAME RUNNER PROBLEMS
 }
 
 # The kernels with AVX-512 as the only set and its intrinsics those of
-# emulated/avx512.h, in $work/kernels. No word of the true AVX-512 may be left.
+# emulated/avx512.h, in $work/kernels. No word of the true AVX-512 may be left; lines keep
+# their numbers.
 emulate_avx512() {
     local file
     mkdir "$work/kernels"
@@ -92,8 +102,8 @@ emulate_avx512() {
         esac
         sed -e 's/_mm512_/emulated_/g; s/__m512/emulated_m512/g' \
             -e 's/avx512f,//; s/"avx512f"/"avx2"/' \
-            -e 's/^#include <immintrin.h>/&\n#include "avx512.h"/' \
-            -e '/{"avx2", has_avx2,/d; /{"scalar", always,/d' \
+            -e 's/^#include <immintrin.h>/#include "avx512.h"/' \
+            -e 's/^.*{"avx2", has_avx2,.*//; s/^.*{"scalar", always,.*//' \
             "$file" >"$work/kernels/$(basename "$file")"
     done
     mv "$work/kernels/test_intrinsics.c" "$work"
@@ -110,7 +120,7 @@ native() { # as the compiler makes it here, then under the sanitizers
         tests+=(intrinsics)
     fi
     if compile plain "$src/kernels" gcc -O2 -fopenmp; then
-        run plain "" 2000
+        run plain "" "${CORE_TESTS_PROBLEMS:-2000}"
     else
         note 0 1 0
     fi
