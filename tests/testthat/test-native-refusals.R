@@ -179,7 +179,8 @@ test_that("calls of attention by way of C alone leave to R what is not plain", {
   left <- alist(
     call(x[, , , 1]), call(structure(x, class = "own")), call(x + 0i),
     call(x[0, , , , drop = FALSE]), call(x[, , 1:3, ]), call(causal = NA), call(causal = 1),
-    call(causal = logical()), call(causal = matrix(TRUE)), call(flash = "no"), call(mask = NA), call(mask = logical()),
+    call(causal = logical()), call(causal = matrix(TRUE)), call(flash = "no"), call(mask = NA),
+    call(mask = logical()),
     call(mask = array(TRUE, rep(1, 5))), call(mask = array(TRUE, c(3, 2))), call(mask = "a"),
     call(mask = c(1, NaN, 1)), call(mask = c(1L, NA, 1L)), call(mask = factor(1:3)),
     call(mask = array(TRUE, c(0, 3))), call(array(1, rep(1, 40)))
