@@ -202,7 +202,7 @@ scores_forward <- function(self, inputs, mask, scores, causal, training) {
   if (!self$built) {
     finished <- FALSE
     before <- fields_of(self)
-    on.exit(if (!finished) restore_fields(self, before))
+    on.exit(if (!finished) suspendInterrupts(restore_fields(self, before)))
     build_native(self, geometry)
   }
   options <- list(

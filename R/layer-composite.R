@@ -62,13 +62,13 @@ parts_weights <- function(self) {
   )
 }
 
-# All parts or none: only memory can fail here.
+# All parts or none: memory may be short, or an interrupt come.
 set_parts_weights <- function(self, values) {
   before <- parts_weights(self)
-  tryCatch(put_parts_weights(self, values), error = function(error) {
-    put_parts_weights(self, before)
-    stop(error)
-  })
+  finished <- FALSE
+  on.exit(if (!finished) suspendInterrupts(put_parts_weights(self, before)))
+  put_parts_weights(self, values)
+  finished <- TRUE
 }
 
 put_parts_weights <- function(self, values) {

@@ -278,7 +278,7 @@ heads_forward <- function(self, query, value, key, masks, scores, causal, traini
   if (!self$built) {
     finished <- FALSE
     before <- fields_of(self)
-    on.exit(if (!finished) restore_fields(self, before))
+    on.exit(if (!finished) suspendInterrupts(restore_fields(self, before)))
     build_native(self, geometry)
   }
   options <- list(

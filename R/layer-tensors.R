@@ -45,7 +45,7 @@ call_tensors <- function(...) {
   check_own_arguments(self, kind, shapes, arguments)
   finished <- FALSE
   before <- fields_of(self)
-  on.exit(if (!finished) restore_fields(self, before))
+  on.exit(if (!finished) suspendInterrupts(restore_fields(self, before)))
   build_tensors(self, shapes)
   warn_lost_mask(self, tensors)
   result <- run_eagerly(self, tensors, arguments)

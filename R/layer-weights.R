@@ -97,7 +97,7 @@ build_layer <- function(self, query_shape, value_shape = NULL, key_shape = NULL)
   }
   finished <- FALSE
   before <- fields_of(self)
-  on.exit(if (!finished) restore_fields(self, before))
+  on.exit(if (!finished) suspendInterrupts(restore_fields(self, before)))
   if (self$calls == "tensors") {
     build_tensors(self, as_tensor_shapes(self, query_shape))
   } else {

@@ -231,7 +231,7 @@ with_layers_kept <- function(selves, code) {
   all <- unlist(lapply(selves, layer_and_parts), recursive = FALSE)
   before <- lapply(all, fields_of)
   finished <- FALSE
-  on.exit(if (!finished) Map(restore_fields, all, before))
+  on.exit(if (!finished) suspendInterrupts(Map(restore_fields, all, before)))
   result <- force(code)
   finished <- TRUE
   invisible(result)

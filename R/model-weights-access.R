@@ -57,7 +57,9 @@ set_model_weights <- function(self, weights) {
   checked <- Map(check_new_weights, layers, lapply(shares, unname))
   before <- lapply(layers, layer_weights)
   finished <- FALSE
-  on.exit(if (!finished) Map(set_layer_weights, layers, lapply(before, unname)))
+  on.exit(if (!finished) {
+    suspendInterrupts(Map(set_layer_weights, layers, lapply(before, unname)))
+  })
   Map(set_layer_weights, layers, checked)
   finished <- TRUE
   invisible(self)

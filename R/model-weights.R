@@ -172,9 +172,9 @@ set_tree_values <- function(tree, values) {
   done <- 0L
   is_finished <- FALSE
   on.exit(if (!is_finished) {
-    for (i in seq_len(done)) {
+    suspendInterrupts(for (i in seq_len(done)) {
       set_layer_weights(owners[[i]], unname(before[[i]]))
-    }
+    })
   })
   for (i in seq_along(owners)) {
     own <- which(vapply(tree$weights, function(weight) identical(weight$self, owners[[i]]), NA))

@@ -178,7 +178,7 @@ run_program <- function(program, arrays, training = NA, batch = NULL) {
   }
   finished <- FALSE
   before <- layers_before(program, handles)
-  on.exit(if (!finished) put_layers_back(program, handles, before))
+  on.exit(if (!finished) suspendInterrupts(put_layers_back(program, handles, before)))
   results <- run_segments(program, handles, arrays, training, reference)
   finished <- TRUE
   results

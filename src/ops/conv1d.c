@@ -143,24 +143,30 @@ static enum attn_status multiply_groups(const struct attn_context* context, enum
 }
 
 /* x with zeros in front of and behind its steps: `length` steps of each entry, from the
- * first that a window has on. */
+ * first that a window has on. An item of work is `per_item` steps of an entry. */
 struct padding {
     size_t step; /* bytes of all channels */
     ptrdiff_t T, left, length;
     const unsigned char* x;
     unsigned char* to;
+    ptrdiff_t per_item, items; /* items: of an entry */
 };
 
 static void pad_item(void* data, ptrdiff_t item, int thread) {
     const struct padding* work = data;
-    const ptrdiff_t left = work->left < work->length ? work->left : work->length;
-    const ptrdiff_t room = work->length - left, taken = work->T < room ? work->T : room;
-    unsigned char* to = work->to + (size_t)(item * work->length) * work->step;
+    const ptrdiff_t entry = item / work->items, first = item % work->items * work->per_item;
+    const ptrdiff_t end = first + attn_item_rows(work->length, first, work->per_item);
+    const unsigned char* x = work->x + (size_t)(entry * work->T) * work->step;
+    unsigned char* to = work->to + (size_t)(entry * work->length) * work->step;
     (void)thread;
-    memset(to, 0, (size_t)left * work->step);
-    to += (size_t)left * work->step;
-    memcpy(to, work->x + (size_t)(item * work->T) * work->step, (size_t)taken * work->step);
-    memset(to + (size_t)taken * work->step, 0, (size_t)(room - taken) * work->step);
+    for (ptrdiff_t step = first; step < end; step++) {
+        const ptrdiff_t from = step - work->left;
+        if (from >= 0 && from < work->T) {
+            memcpy(to + (size_t)step * work->step, x + (size_t)from * work->step, work->step);
+        } else {
+            memset(to + (size_t)step * work->step, 0, work->step);
+        }
+    }
 }
 
 /* Without dilation and groups a window lies in one piece: the product reads it where it
@@ -172,18 +178,20 @@ static enum attn_status convolve_in_place(const struct attn_context* context,
                                           void* y) {
     const size_t step = (size_t)conv->channels * attn_dtype_size(dtype);
     struct padding pad = {step, T, left_padding(conv, T, steps),
-                          (steps - 1) * conv->stride + conv->kernel_size, x, NULL};
+                          (steps - 1) * conv->stride + conv->kernel_size, x, NULL,
+                          attn_rows_per_item(conv->channels), 0};
     ptrdiff_t length = T;
     if (pad.left > 0 || pad.length > T) {
         const ptrdiff_t dim[3] = {batch, pad.length, conv->channels};
         void* padded;
         ATTN_TRY(take(context, dtype, dim, &padded));
         pad.to = padded;
+        pad.items = attn_row_items(pad.length, pad.per_item);
         const int threads =
-            attn_parallel_width(context, batch,
+            attn_parallel_width(context, batch * pad.items,
                                 COPY_OPERATIONS * (double)batch * (double)pad.length *
                                     (double)conv->channels);
-        attn_parallel_run(context, threads, batch, pad_item, &pad);
+        attn_parallel_run(context, threads, batch * pad.items, pad_item, &pad);
         x = padded;
         length = pad.length;
     }

@@ -10,6 +10,8 @@
 #include "matmul.h"
 #include "row_items.h"
 
+enum { SUM_PART = 1 << 18 }; /* numbers of a row between two looks at the clock */
+
 #define REAL_BITS 32
 #include "real.h"
 #define REAL_KERNELS (attn_kernels()->f32)

@@ -7,7 +7,8 @@
 
 enum {
     PIECE = 256, /* channels of an item of work */
-    RUN = 64     /* steps that are summed before their sum joins the others */
+    RUN = 64,    /* steps that are summed before their sum joins the others */
+    STEPS = 1 << 16 /* of one channel, between two looks at the clock */
 };
 
 #define REAL_BITS 32

@@ -20,7 +20,9 @@ fi
 read -ra further_flags <<<"${CORE_TESTS_FLAGS:-}"
 portable_tests=(random threads elementary matmul attend_kernels state scores attention
     extreme_values same_bits activation_ops normalization_ops layout_ops einsum_ops sequence_ops cached_attention program step_refusals)
-file_tests=(safetensors hdf5) # they know no instruction set: run where C is, plain and sanitized
+# run where the compiler's own code runs, plain and sanitized: files know no instruction
+# set, and interrupts take too long where one is emulated
+native_tests=(safetensors hdf5 interrupts)
 tests=("${portable_tests[@]}")
 warnings=(-Wall -Wextra -Wshadow -Wvla -pedantic)
 
@@ -113,7 +115,7 @@ emulate_avx512() {
 has() { grep -qw "$1" /proc/cpuinfo 2>/dev/null; } # has FLAG: whether this processor does
 
 native() { # as the compiler makes it here, then under the sanitizers
-    tests+=("${file_tests[@]}")
+    tests+=("${native_tests[@]}")
     # the intrinsics are tested over the true ones where they are, else over the emulated
     if has avx512f; then
         intrinsics=$here/emulated/test_intrinsics.c
