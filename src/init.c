@@ -7,7 +7,8 @@
 #include <R_ext/Rdynload.h>
 #include <R_ext/Visibility.h>
 
-#define ENTRY(name, arguments) {#name, (DL_FUNC)&name, arguments}
+/* by way of void (*)(void), which stands for a function of any type */
+#define ENTRY(name, arguments) {#name, (DL_FUNC)(void (*)(void))&(name), arguments}
 
 static const R_CallMethodDef entries[] = {
     ENTRY(ffi_layer_create, 4),
@@ -61,9 +62,11 @@ static void unload(DllInfo* dll) {
 /* R calls what has this name before it unloads the library. It looks among the routines
  * that are registered, as dynamic symbols are off. */
 static const R_CMethodDef unload_entry[] = {
-    {"R_unload_attn", (DL_FUNC)&unload, 1, NULL},
+    {"R_unload_attn", (DL_FUNC)(void (*)(void))&unload, 1, NULL},
     {NULL, NULL, 0, NULL},
 };
+
+void R_init_attn(DllInfo* dll);
 
 void attribute_visible R_init_attn(DllInfo* dll) {
     R_registerRoutines(dll, unload_entry, entries, NULL, NULL);

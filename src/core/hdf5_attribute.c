@@ -115,7 +115,7 @@ static int take(struct hdf5_file* file, struct hdf5_part* rest, uint64_t size, i
  * 3 the encoding of the name (1); name, type, shape (in version 1 padded), data */
 int hdf5_read_attribute(struct hdf5_file* file, struct hdf5_part part, size_t node) {
     struct attn_hdf5* out = file->out;
-    struct hdf5_part rest = part, name, type_part, space_part;
+    struct hdf5_part rest = part, name = {0}, type_part = {0}, space_part = {0};
     if (part.end - part.at < 9) {
         return hdf5_wrong(file, part.at, "an attribute is cut short");
     }

@@ -146,7 +146,7 @@ int attn_parallel_width(const struct attn_context* context, ptrdiff_t items, dou
 
 static double seconds(void) {
     struct timespec now;
-    timespec_get(&now, TIME_UTC);
+    (void)timespec_get(&now, TIME_UTC);
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 

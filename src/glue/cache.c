@@ -30,7 +30,7 @@ SEXP ffi_addresses(SEXP environments) {
         if (TYPEOF(environment) != ENVSXP) {
             glue_abort("internal", "what has no address is no environment");
         }
-        snprintf(name, sizeof name, "%p", (void*)environment);
+        (void)snprintf(name, sizeof name, "%p", (void*)environment);
         SET_STRING_ELT(names, i, Rf_mkChar(name));
     }
     UNPROTECT(1);

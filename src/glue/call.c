@@ -115,7 +115,7 @@ void glue_abort(const char* kind, const char* format, ...) {
     char message[512];
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(message, sizeof message, format, arguments);
+    (void)vsnprintf(message, sizeof message, format, arguments); /* cut short if need be */
     va_end(arguments);
     SEXP name = PROTECT(Rf_mkString("attn"));
     SEXP namespace = PROTECT(R_FindNamespace(name));

@@ -3,8 +3,13 @@
 #ifndef ATTN_GLUE_H
 #define ATTN_GLUE_H
 
+/* a build may have set them already, to some value */
+#ifndef R_NO_REMAP
 #define R_NO_REMAP
+#endif
+#ifndef STRICT_R_HEADERS
 #define STRICT_R_HEADERS
+#endif
 #include <R.h>
 #include <Rinternals.h>
 

@@ -6,10 +6,9 @@ static SEXP text_of(const struct attn_hdf5* parsed, struct attn_hdf5_text text) 
     return Rf_mkCharLenCE(parsed->text + text.at, (int)text.length, CE_UTF8);
 }
 
-static void set_names(SEXP list, const char* const* names) {
-    const R_xlen_t count = Rf_xlength(list);
+static void set_names(SEXP list, int count, const char* const* names) {
     SEXP vector = PROTECT(Rf_allocVector(STRSXP, count));
-    for (R_xlen_t i = 0; i < count; i++) {
+    for (int i = 0; i < count; i++) {
         SET_STRING_ELT(vector, i, Rf_mkChar(names[i]));
     }
     Rf_setAttrib(list, R_NamesSymbol, vector);
@@ -26,7 +25,7 @@ static SEXP fault_list(enum attn_hdf5_verdict verdict, const struct attn_hdf5_fa
     SET_VECTOR_ELT(list, 0, Rf_mkString(name));
     SET_VECTOR_ELT(list, 1, Rf_mkString(fault->problem));
     SET_VECTOR_ELT(list, 2, Rf_ScalarReal((double)fault->at));
-    set_names(list, names);
+    set_names(list, 3, names);
     UNPROTECT(1);
     return list;
 }
@@ -45,7 +44,7 @@ static SEXP node_list(const struct attn_hdf5_node* node) {
         REAL(shape)[axis] = (double)node->tensor.extent[axis];
     }
     SET_VECTOR_ELT(list, 3, Rf_ScalarReal((double)node->data_at));
-    set_names(list, names);
+    set_names(list, 4, names);
     UNPROTECT(1);
     return list;
 }
@@ -80,7 +79,7 @@ static SEXP parsed_list(const struct attn_hdf5* parsed) {
         SET_STRING_ELT(attribute, i, text_of(parsed, parsed->attribute[i].name));
         SET_VECTOR_ELT(value, i, values_of(parsed, &parsed->attribute[i]));
     }
-    set_names(list, names);
+    set_names(list, 5, names);
     UNPROTECT(1);
     return list;
 }

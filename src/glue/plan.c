@@ -31,10 +31,11 @@ static void read_order(struct glue_plan* plan, SEXP order, SEXP n_attention) {
     unsigned seen = 0;
     for (int i = 0; i < plan->leading; i++) {
         const int axis = plan->order[i] = INTEGER_RO(order)[i];
-        if (axis < 0 || axis >= plan->leading || (seen >> axis & 1u)) {
+        const unsigned bit = axis >= 0 && axis < plan->leading ? 1u << axis : 0;
+        if (bit == 0 || (seen & bit) != 0) {
             glue_abort("internal", "the order of axes is not a permutation");
         }
-        seen |= 1u << axis;
+        seen |= bit;
     }
     if (plan->attending < 1 || plan->attending >= plan->leading) {
         glue_abort("internal", "there must be batch axes and attention axes");

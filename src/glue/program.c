@@ -128,6 +128,7 @@ static struct program program_of(SEXP list, SEXP handles, SEXP arrays, SEXP batc
     p.steps = (int)Rf_xlength(steps);
     p.step = (struct attn_step*)R_alloc((size_t)p.steps + 1, sizeof *p.step);
     p.slot = (struct attn_value*)R_alloc((size_t)p.slots + 1, sizeof *p.slot);
+    /* an array of pointers: NOLINTNEXTLINE(bugprone-sizeof-expression) */
     p.result = (struct attn_value**)R_alloc((size_t)p.out.count + 1, sizeof *p.result);
     p.input = (struct program_input*)R_alloc((size_t)p.in.count + 1, sizeof *p.input);
     memset(p.slot, 0, (size_t)(p.slots + 1) * sizeof *p.slot);

@@ -40,7 +40,7 @@ R_xlen_t glue_stored_length(const struct attn_stored* tensor) {
 /* what R calls element `at` of the row-major order: its indices, "[1, 2]" */
 static SEXP describe_place(const struct attn_stored* tensor, R_xlen_t at) {
     char text[ATTN_STORED_MAX_RANK * 12 + 8];
-    int index[ATTN_STORED_MAX_RANK];
+    int index[ATTN_STORED_MAX_RANK] = {0};
     for (int axis = tensor->rank - 1; axis >= 0; axis--) {
         index[axis] = (int)((uint64_t)at % tensor->extent[axis]) + 1;
         at = (R_xlen_t)((uint64_t)at / tensor->extent[axis]);
@@ -50,7 +50,7 @@ static SEXP describe_place(const struct attn_stored* tensor, R_xlen_t at) {
         used += (size_t)snprintf(text + used, sizeof text - used, axis > 0 ? ", %d" : "%d",
                                  index[axis]);
     }
-    snprintf(text + used, sizeof text - used, "]");
+    (void)snprintf(text + used, sizeof text - used, "]");
     return Rf_mkString(text);
 }
 

@@ -72,7 +72,7 @@ SEXP ffi_elementary(SEXP x, SEXP name, SEXP dtype) {
     for (R_xlen_t i = 0; i < count; i++) {
         if (single) {
             const struct attn_kernels_f32* kernels = attn_kernels()->f32;
-            float one = (float)from[i], result;
+            float one = (float)from[i], result = 0;
             (is_exp ? kernels->exponential : kernels->hyperbolic_tangent)(1, &one, &result);
             to[i] = (double)result;
         } else {

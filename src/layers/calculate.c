@@ -59,12 +59,12 @@ static double mod_of(const double* x) {
 
 struct function {
     const char* name;
-    int operands;
     double (*of)(const double* x);
+    int operands;
     int merge; /* of enum attn_merge, where floats can be merged by that; or -1 */
 };
 
-#define ROW(name, operands, merge) {#name, operands, name##_of, merge}
+#define ROW(name, operands, merge) {#name, name##_of, operands, merge}
 static const struct function functions[] = {
     ROW(add, 2, ATTN_MERGE_ADD),
     ROW(subtract, 2, ATTN_MERGE_SUBTRACT),
@@ -134,7 +134,6 @@ static enum attn_status read_operands(struct attn_run* run, const struct attn_st
                                       enum attn_dtype dtype, struct attn_operand* operand) {
     int at = FIRST, input = 0;
     for (int k = 0; k < count; k++) {
-        operand[k] = (struct attn_operand){0};
         if (at >= step->settings) {
             return ATTN_BAD_STATE;
         }
@@ -234,7 +233,7 @@ static enum attn_status run(struct attn_run* run, const struct attn_step* step,
                                       : result == 2 ? ATTN_VALUE_BOOL
                                                     : (enum attn_value_type)step->dtype;
     const int merges = function->merge >= 0 && result == 0;
-    struct attn_operand operand[MOST_OPERANDS];
+    struct attn_operand operand[MOST_OPERANDS] = {{0}};
     ptrdiff_t dim[ATTN_MAX_RANK];
     int rank;
     ATTN_TRY(read_operands(run, step, in, function->operands,

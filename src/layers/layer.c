@@ -61,21 +61,19 @@ struct before_start {
     size_t size;
 };
 
-static unsigned char* aligned_new(size_t size) {
+static enum attn_status aligned_new(size_t size, unsigned char** made) {
     const size_t room = sizeof(struct before_start) + ALIGNMENT;
-    if (size > SIZE_MAX - room) {
-        return NULL;
-    }
-    unsigned char* raw = calloc(size + room, 1);
+    unsigned char* raw = size > SIZE_MAX - room ? NULL : calloc(size + room, 1);
     if (raw == NULL) {
-        return NULL;
+        return ATTN_NO_MEMORY;
     }
     const struct before_start before = {raw, size};
     unsigned char* start = raw + sizeof before;
     start += (ALIGNMENT - (uintptr_t)start % ALIGNMENT) % ALIGNMENT;
     memcpy(start - sizeof before, &before, sizeof before);
     alive.bytes += size;
-    return start;
+    *made = start;
+    return ATTN_OK;
 }
 
 void attn_layer_discard(unsigned char* storage) {
@@ -161,12 +159,7 @@ enum attn_status attn_layer_build(struct attn_layer* layer,
 }
 
 enum attn_status attn_layer_stage(const struct attn_layer* layer, unsigned char** storage) {
-    unsigned char* made = aligned_new(layer->storage_size);
-    if (made == NULL) {
-        return ATTN_NO_MEMORY;
-    }
-    *storage = made;
-    return ATTN_OK;
+    return aligned_new(layer->storage_size, storage);
 }
 
 void* attn_layer_staged_weight(const struct attn_layer* layer, unsigned char* storage,

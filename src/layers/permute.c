@@ -31,7 +31,7 @@ static void permute_elements(const struct attn_context* context, int rank, const
 static enum attn_status permute_others(const struct attn_context* context,
                                        const struct attn_value* in, const int* order,
                                        struct attn_value* out) {
-    ptrdiff_t in_step[ATTN_MAX_RANK], dim[ATTN_MAX_RANK], step[ATTN_MAX_RANK], next = 1;
+    ptrdiff_t in_step[ATTN_MAX_RANK] = {0}, dim[ATTN_MAX_RANK], step[ATTN_MAX_RANK], next = 1;
     for (int axis = in->rank - 1; axis >= 0; axis--) {
         in_step[axis] = next;
         next *= in->dim[axis];

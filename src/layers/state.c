@@ -23,7 +23,7 @@ enum {
     KEY_WIDTH, OUTPUT_RANK, OUTPUT_0,
     FIELDS = OUTPUT_0 + ATTN_MAX_OUTPUT_RANK
 };
-enum { HEADER = sizeof signature + 8 * FIELDS, CHECKSUM = ATTN_STATE_CHECKSUM };
+enum { HEADER = sizeof signature + sizeof(uint64_t) * FIELDS, CHECKSUM = ATTN_STATE_CHECKSUM };
 
 uint64_t attn_state_checksum(const struct attn_context* context, const unsigned char* bytes,
                              size_t size) {
@@ -132,7 +132,7 @@ void attn_layer_state_put(const struct attn_context* context, const struct attn_
     uint64_t field[FIELDS] = {0};
     collect_fields(layer, field);
     memcpy(bytes, signature, sizeof signature);
-    for (int i = 0; i < FIELDS; i++) {
+    for (size_t i = 0; i < FIELDS; i++) {
         attn_put(bytes + sizeof signature + 8 * i, field[i], 8);
     }
     unsigned char* at = bytes + HEADER;
@@ -224,7 +224,7 @@ enum attn_status attn_layer_state_get(const struct attn_context* context,
         return ATTN_BAD_STATE;
     }
     uint64_t field[FIELDS];
-    for (int i = 0; i < FIELDS; i++) {
+    for (size_t i = 0; i < FIELDS; i++) {
         field[i] = attn_get(bytes + sizeof signature + 8 * i, 8);
     }
     struct attn_layer_config config;

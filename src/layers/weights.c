@@ -96,7 +96,7 @@ void attn_weights_state_put(const struct attn_context* context, const struct att
         (uint64_t)layer->weights,
     };
     memcpy(bytes, signature, sizeof signature);
-    for (int i = 0; i < FIELDS; i++) {
+    for (size_t i = 0; i < FIELDS; i++) {
         attn_put(bytes + ATTN_STATE_SIGNATURE + 8 * i, field[i], 8);
     }
     unsigned char* at = bytes + HEADER;
@@ -107,7 +107,7 @@ void attn_weights_state_put(const struct attn_context* context, const struct att
         attn_put(at + WEIGHT_DEPTH, (uint64_t)weight->depth, 8);
         for (int axis = 0; axis < ATTN_MAX_RANK; axis++) {
             const ptrdiff_t dim = axis < weight->rank ? weight->dim[axis] : 0;
-            attn_put(at + WEIGHT_DIM + 8 * axis, (uint64_t)dim, 8);
+            attn_put(at + WEIGHT_DIM + 8 * (size_t)axis, (uint64_t)dim, 8);
         }
     }
     at = attn_state_put_weights(context, layer, at);
@@ -125,7 +125,7 @@ static int read_shape(const unsigned char* at, size_t elements, struct attn_weig
     shape->rank = (int)rank;
     shape->depth = (ptrdiff_t)depth;
     for (int axis = 0; axis < (int)rank; axis++) {
-        const uint64_t dim = attn_get(at + WEIGHT_DIM + 8 * axis, 8);
+        const uint64_t dim = attn_get(at + WEIGHT_DIM + 8 * (size_t)axis, 8);
         if (dim < 1 || dim > INT32_MAX || dim > elements / length) {
             return 0;
         }
@@ -143,7 +143,7 @@ enum attn_status attn_weights_state_get(const struct attn_context* context,
         return ATTN_BAD_STATE;
     }
     uint64_t field[FIELDS];
-    for (int i = 0; i < FIELDS; i++) {
+    for (size_t i = 0; i < FIELDS; i++) {
         field[i] = attn_get(bytes + ATTN_STATE_SIGNATURE + 8 * i, 8);
     }
     size_t rest = size - HEADER - ATTN_STATE_CHECKSUM;

@@ -144,7 +144,7 @@ static int REAL_NAME(score_panels)(void* work, ptrdiff_t item, int thread,
     ptrdiff_t place[REAL_NAME(GROUP)];
     ptrdiff_t* row =
         (ptrdiff_t*)(void*)(scoring->scratch + (size_t)thread * scoring->scratch_stride);
-    real* weights = (real*)(row + width);
+    real* weights = (real*)(void*)(row + width);
     real* of_dead = weights + REAL_NAME(GROUP) * height * width;
     real* query = of_dead + height * width;
     for (ptrdiff_t m = 0; m < matrices; m++) {
@@ -156,8 +156,11 @@ static int REAL_NAME(score_panels)(void* work, ptrdiff_t item, int thread,
             REAL_NAME(load_queries)(attend, &panel[m], thread);
         }
     }
-    for (ptrdiff_t i = 0; i < panel[0].queries; i++) {
-        row[i] = out->target[panel[0].t_begin + i];
+    /* the same queries in each of the panels */
+    const ptrdiff_t t_begin = item / scoring->groups * width;
+    const ptrdiff_t queries = p->target - t_begin < width ? p->target - t_begin : width;
+    for (ptrdiff_t i = 0; i < queries; i++) {
+        row[i] = out->target[t_begin + i];
     }
     for (ptrdiff_t tile = progress->at; tile < attend->key_tiles; tile++) {
         if (tile > progress->at && (tile - progress->at) % scoring->tiles_per_look == 0 &&
@@ -170,7 +173,7 @@ static int REAL_NAME(score_panels)(void* work, ptrdiff_t item, int thread,
         for (ptrdiff_t m = 0; m < matrices; m++) {
             REAL_NAME(weigh_tile)(attend, &panel[m], s, keys, of_dead);
         }
-        REAL_KERNELS->store_weights(matrices, keys, panel[0].queries, weights, height * width,
+        REAL_KERNELS->store_weights(matrices, keys, queries, weights, height * width,
                                     out->data, place, row, out->source + s);
     }
     return 1;

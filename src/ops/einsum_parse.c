@@ -184,8 +184,9 @@ static enum attn_status set_bias(struct attn_einsum* einsum, const struct equati
 static void set_orders(struct attn_einsum* einsum, const struct equation* equation) {
     const struct part *input = &equation->input, *kernel = &equation->kernel,
                       *output = &equation->output;
-    unsigned char batch[ATTN_MAX_RANK], rows[ATTN_MAX_RANK], contracted[ATTN_MAX_RANK];
-    int middle[ATTN_MAX_RANK], summed[ATTN_MAX_RANK], at = 0;
+    unsigned char batch[ATTN_MAX_RANK] = {0}, rows[ATTN_MAX_RANK] = {0},
+                  contracted[ATTN_MAX_RANK] = {0};
+    int middle[ATTN_MAX_RANK], summed[ATTN_MAX_RANK] = {0}, at = 0;
     for (int i = 0; i < input->count; i++) {
         const unsigned char letter = input->letter[i];
         const int in_kernel = find(kernel, letter) >= 0, in_output = find(output, letter) >= 0;

@@ -82,7 +82,7 @@ struct REAL_NAME(panel) {
 static struct REAL_NAME(panel) REAL_NAME(find_panel)(const struct REAL_NAME(product) * product,
                                                      ptrdiff_t number) {
     int f = 0;
-    while (number >= product->panels_before[f + 1]) {
+    while (f + 1 < product->factors && number >= product->panels_before[f + 1]) {
         f++;
     }
     struct REAL_NAME(panel) panel = {.factor = &product->factor[f]};

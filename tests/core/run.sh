@@ -24,7 +24,7 @@ portable_tests=(random threads elementary matmul attend_kernels state scores att
 # set, and interrupts take too long where one is emulated
 native_tests=(safetensors hdf5 interrupts)
 tests=("${portable_tests[@]}")
-warnings=(-Wall -Wextra -Wshadow -Wvla -pedantic)
+warnings=(-Wall -Wextra -Wconversion -Wshadow -Wvla -pedantic)
 
 note() { # note PASSED FAILED SKIPPED: what the last line adds up
     echo "$1 $2 $3" >>"$work/counts"

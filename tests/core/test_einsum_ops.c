@@ -283,8 +283,8 @@ static void noise(void) {
         }
         text[length] = '\0';
         if (i % 2) {
-            snprintf(text, sizeof text, "%.3s,%.3s->%.3s", "abc" + dice_below(&dice, 3),
-                     "bcd" + dice_below(&dice, 3), "acd" + dice_below(&dice, 3));
+            snprintf(text, sizeof text, "%.3s,%.3s->%.3s", &"abc"[dice_below(&dice, 3)],
+                     &"bcd"[dice_below(&dice, 3)], &"acd"[dice_below(&dice, 3)]);
             text[dice_below(&dice, (int)strlen(text))] =
                 letters[dice_below(&dice, (int)sizeof letters - 1)];
         }
