@@ -165,7 +165,8 @@ void attn_layer_count(struct attn_layer* layer, const struct attn_layer_call* ca
 /* The state as bytes, the same on every machine. */
 size_t attn_layer_state_size(const struct attn_layer* layer);
 void attn_layer_state_write(const struct attn_layer* layer, unsigned char* bytes);
-/* Trusts nothing: sizes are proven against `size` before anything is allocated. */
+/* Trusts nothing: sizes are proven against `size` before anything is allocated, and only bytes
+ * are accepted that the layer made from them would be written as. */
 enum attn_status attn_layer_state_read(const unsigned char* bytes, size_t size,
                                        struct attn_layer** layer);
 /* The same, polled. *layer, which is NULL before, is the new layer as soon as there is one:

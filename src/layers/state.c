@@ -209,6 +209,13 @@ static enum attn_status read_weights(const struct attn_context* context, struct 
     return ATTN_OK;
 }
 
+/* whether the layer would be written with these fields, those that it does not use included */
+static int says_the_same(const struct attn_layer* layer, const uint64_t* field) {
+    uint64_t written[FIELDS] = {0};
+    collect_fields(layer, written);
+    return memcmp(written, field, sizeof written) == 0;
+}
+
 enum attn_status attn_layer_state_get(const struct attn_context* context,
                                       const unsigned char* bytes, size_t size,
                                       struct attn_layer** layer) {
@@ -257,6 +264,9 @@ enum attn_status attn_layer_state_get(const struct attn_context* context,
                                                           &widths)
                               : rest == 0  ? ATTN_OK
                                            : ATTN_BAD_STATE;
+    if (status == ATTN_OK && !says_the_same(*layer, field)) {
+        status = ATTN_BAD_STATE;
+    }
     if (status != ATTN_OK) {
         attn_layer_destroy(*layer);
         *layer = NULL;

@@ -87,6 +87,16 @@ size_t attn_weights_state_size(const struct attn_layer* layer) {
            ATTN_STATE_CHECKSUM;
 }
 
+static void write_shape(const struct attn_weight* weight, unsigned char* at) {
+    memcpy(at, weight->name, ATTN_NAME_SIZE);
+    attn_put(at + WEIGHT_RANK, (uint64_t)weight->rank, 8);
+    attn_put(at + WEIGHT_DEPTH, (uint64_t)weight->depth, 8);
+    for (int axis = 0; axis < ATTN_MAX_RANK; axis++) {
+        const ptrdiff_t dim = axis < weight->rank ? weight->dim[axis] : 0;
+        attn_put(at + WEIGHT_DIM + 8 * (size_t)axis, (uint64_t)dim, 8);
+    }
+}
+
 void attn_weights_state_put(const struct attn_context* context, const struct attn_layer* layer,
                             unsigned char* bytes) {
     const uint64_t field[FIELDS] = {
@@ -101,14 +111,7 @@ void attn_weights_state_put(const struct attn_context* context, const struct att
     }
     unsigned char* at = bytes + HEADER;
     for (int i = 0; i < layer->weights; i++, at += WEIGHT_SIZE) {
-        const struct attn_weight* weight = &layer->weight[i];
-        memcpy(at, weight->name, ATTN_NAME_SIZE);
-        attn_put(at + WEIGHT_RANK, (uint64_t)weight->rank, 8);
-        attn_put(at + WEIGHT_DEPTH, (uint64_t)weight->depth, 8);
-        for (int axis = 0; axis < ATTN_MAX_RANK; axis++) {
-            const ptrdiff_t dim = axis < weight->rank ? weight->dim[axis] : 0;
-            attn_put(at + WEIGHT_DIM + 8 * (size_t)axis, (uint64_t)dim, 8);
-        }
+        write_shape(&layer->weight[i], at);
     }
     at = attn_state_put_weights(context, layer, at);
     attn_put(at, attn_state_checksum(context, bytes, (size_t)(at - bytes)), ATTN_STATE_CHECKSUM);
@@ -131,6 +134,19 @@ static int read_shape(const unsigned char* at, size_t elements, struct attn_weig
         }
         shape->dim[axis] = (ptrdiff_t)dim;
         length *= (size_t)dim;
+    }
+    return 1;
+}
+
+/* whether the weights would be written with these descriptions, what is behind the end of a
+ * name included */
+static int says_the_same(const struct attn_layer* layer, const unsigned char* at) {
+    unsigned char written[WEIGHT_SIZE];
+    for (int i = 0; i < layer->weights; i++, at += WEIGHT_SIZE) {
+        write_shape(&layer->weight[i], written);
+        if (memcmp(written, at, sizeof written) != 0) {
+            return 0;
+        }
     }
     return 1;
 }
@@ -172,6 +188,11 @@ enum attn_status attn_weights_state_get(const struct attn_context* context,
     const enum attn_status status = attn_weights_create(dtype, count, shape, key, layer);
     if (status != ATTN_OK) {
         return status == ATTN_BAD_LENGTH ? ATTN_BAD_STATE : status;
+    }
+    if (!says_the_same(*layer, bytes + HEADER)) {
+        attn_layer_destroy(*layer);
+        *layer = NULL;
+        return ATTN_BAD_STATE;
     }
     (*layer)->calls = field[CALLS];
     attn_state_get_weights(context, *layer, bytes + HEADER + (size_t)count * WEIGHT_SIZE);

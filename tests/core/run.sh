@@ -19,10 +19,11 @@ if [ -z "$work" ]; then
 fi
 read -ra further_flags <<<"${CORE_TESTS_FLAGS:-}"
 portable_tests=(random threads elementary matmul attend_kernels state scores attention
-    extreme_values same_bits activation_ops normalization_ops layout_ops einsum_ops sequence_ops cached_attention program step_refusals)
+    extreme_values same_bits activation_ops normalization_ops layout_ops einsum_ops
+    sequence_ops cached_attention program step_refusals)
 # run where the compiler's own code runs, plain and sanitized: files know no instruction
 # set, and interrupts take too long where one is emulated
-native_tests=(safetensors hdf5 interrupts)
+native_tests=(safetensors hdf5 fuzz_header fuzz_json fuzz_einsum fuzz_state interrupts)
 tests=("${portable_tests[@]}")
 warnings=(-Wall -Wextra -Wconversion -Wshadow -Wvla -pedantic)
 
