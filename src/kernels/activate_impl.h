@@ -65,7 +65,10 @@ ATTN_INLINE vec KERNEL(act_softsign)(vec x, const vec* p) {
 }
 
 ATTN_INLINE vec KERNEL(act_squareplus)(vec x, const vec* p) {
-    const vec root = KERNEL(vec_sqrt)(vec_fma(x, x, p[0]));
+    /* x^2 may overflow where the root of x^2 + b does not: there it is the larger of two */
+    const vec size = vec_abs(x), large = vec_max(size, KERNEL(vec_sqrt)(p[0]));
+    const vec root = vec_if_less(size, vec_set1((real)0x1p60),
+                                 KERNEL(vec_sqrt)(vec_fma(x, x, p[0])), large);
     return vec_mul(vec_set1((real)0.5), vec_add(x, root));
 }
 

@@ -76,10 +76,57 @@ ATTN_INLINE void KERNEL(normalize_store)(struct KERNEL(normal) by, ptrdiff_t col
     }
 }
 
+/* What a row is normalized by: y = ((s - origin) - rest) / sqrt(variance + epsilon). */
+struct KERNEL(moments) {
+    real origin;
+    double rest, variance;
+};
+
+ATTN_INLINE struct KERNEL(moments) KERNEL(moments_of)(enum attn_normalizing how,
+                                                      ptrdiff_t columns, const real* s) {
+    const double count = (double)columns;
+    const real origin = how == ATTN_NORMALIZE_RMS
+                            ? (real)0
+                            : (real)(KERNEL(sum_row)(columns, s) / count);
+    double first, second;
+    KERNEL(row_moments)(columns, s, origin, &first, &second);
+    /* what the origin, a rounded mean, is short of the mean */
+    const double rest = how == ATTN_NORMALIZE_RMS ? 0 : first / count;
+    return (struct KERNEL(moments)){origin, rest, second / count - rest * rest};
+}
+
+/* Moments of a row of numbers so large that those of moments_of() overflowed. The
+ * result is the same for a multiple of the row, so y becomes one that is small enough,
+ * and epsilon what it is beside that. Returns what is to be normalized: y, or s where it
+ * holds NaN or Inf, or is constant, which has no deviations to scale. */
+static const real* KERNEL(scaled_moments)(enum attn_normalizing how, ptrdiff_t columns,
+                                          const real* s, double* epsilon, real* y,
+                                          struct KERNEL(moments) * moments) {
+    real low = s[0], high = s[0];
+    for (ptrdiff_t i = 0; i < columns; i++) {
+        if (s[i] - s[i] != 0) {
+            return s;
+        }
+        low = s[i] < low ? s[i] : low;
+        high = s[i] > high ? s[i] : high;
+    }
+    if (low == high && how != ATTN_NORMALIZE_RMS) {
+        *moments = (struct KERNEL(moments)){low, 0, 0};
+        return s;
+    }
+    int exponent;
+    frexp(high > -low ? (double)high : -(double)low, &exponent);
+    for (ptrdiff_t i = 0; i < columns; i++) {
+        y[i] = (real)ldexp((double)s[i], -exponent);
+    }
+    *epsilon = ldexp(*epsilon, -2 * exponent);
+    *moments = KERNEL(moments_of)(how, columns, y);
+    return y;
+}
+
 static void KERNEL(normalize_row)(enum attn_normalizing how, ptrdiff_t columns, const real* x,
                                   const real* residual, const real* gamma, const real* beta,
                                   double epsilon, real* sum, real* y) {
-    const double count = (double)columns;
     const real* s = x;
     if (residual != NULL) {
         real* both = sum != NULL ? sum : y;
@@ -88,18 +135,14 @@ static void KERNEL(normalize_row)(enum attn_normalizing how, ptrdiff_t columns, 
     } else if (sum != NULL && sum != x) {
         memcpy(sum, x, (size_t)columns * sizeof(real));
     }
-    const real origin = how == ATTN_NORMALIZE_RMS
-                            ? (real)0
-                            : (real)(KERNEL(sum_row)(columns, s) / count);
-    double first, second;
-    KERNEL(row_moments)(columns, s, origin, &first, &second);
-    /* what the origin, a rounded mean, is short of the mean */
-    const double rest = how == ATTN_NORMALIZE_RMS ? 0 : first / count;
-    const double variance = second / count - rest * rest;
-    const double factor = 1 / sqrt((variance < 0 ? 0 : variance) + epsilon);
+    struct KERNEL(moments) is = KERNEL(moments_of)(how, columns, s);
+    if (!(is.variance - is.variance == 0)) {
+        s = KERNEL(scaled_moments)(how, columns, s, &epsilon, y, &is);
+    }
+    const double factor = 1 / sqrt((is.variance < 0 ? 0 : is.variance) + epsilon);
     const int centred = how == ATTN_NORMALIZE_LAYER;
-    const struct KERNEL(normal) by = {vec_set1(centred ? origin : (real)0),
-                                      vec_set1(centred ? (real)rest : (real)0),
+    const struct KERNEL(normal) by = {vec_set1(centred ? is.origin : (real)0),
+                                      vec_set1(centred ? (real)is.rest : (real)0),
                                       vec_set1((real)factor)};
     if (gamma != NULL && beta != NULL) {
         KERNEL(normalize_store)(by, columns, s, gamma, beta, y);

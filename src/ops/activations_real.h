@@ -23,12 +23,15 @@ static int REAL_NAME(descending)(const void* a, const void* b) {
  * of the support are added up, not the last of them taken (Martins & Astudillo 2016,
  * algorithm 1); a model that comes from Keras is to predict the same. */
 static void REAL_NAME(sparsemax_row)(ptrdiff_t columns, const real* x, real* sorted, real* y) {
-    double sum = 0, sums = 0, support = 0;
+    double sum = 0, sums = 0, support = 0, belows = 0;
     memcpy(sorted, x, (size_t)columns * sizeof(real));
     qsort(sorted, (size_t)columns, sizeof(real), REAL_NAME(descending));
     for (ptrdiff_t i = 0; i < columns; i++) {
         sum += (double)sorted[i];
-        if ((double)sorted[i] - (sum - 1) / (double)(i + 1) > 0) {
+        /* seen from the largest, as 1 is nothing beside large numbers */
+        const double below = (double)sorted[i] - (double)sorted[0];
+        belows += below;
+        if (below - (belows - 1) / (double)(i + 1) > 0) {
             sums += sum;
             support += 1;
         }

@@ -12,6 +12,8 @@
 set -u
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 src=$here/../../src
+# shellcheck source=tests/core/emulated/emulate.sh
+. "$here/emulated/emulate.sh"
 work=${CORE_TESTS_FOLDER:-}
 if [ -z "$work" ]; then
     work=$(mktemp -d)
@@ -93,26 +95,6 @@ run() { # run NAME RUNNER PROBLEMS
     done
 }
 
-# The kernels with AVX-512 as the only set and its intrinsics those of
-# emulated/avx512.h, in $work/kernels. No word of the true AVX-512 may be left; lines keep
-# their numbers.
-emulate_avx512() {
-    local file
-    mkdir "$work/kernels"
-    for file in "$src"/kernels/*.h "$src"/kernels/*.c "$here/emulated/test_intrinsics.c"; do
-        case $file in
-            *_scalar.c | *_avx2.c | *_neon.c) continue ;;
-        esac
-        sed -e 's/_mm512_/emulated_/g; s/__m512/emulated_m512/g' \
-            -e 's/avx512f,//; s/"avx512f"/"avx2"/' \
-            -e 's/^#include <immintrin.h>/#include "avx512.h"/' \
-            -e 's/^.*{"avx2", has_avx2,.*//; s/^.*{"scalar", always,.*//' \
-            "$file" >"$work/kernels/$(basename "$file")"
-    done
-    mv "$work/kernels/test_intrinsics.c" "$work"
-    ! grep -nE 'avx512(f|vl|bw|dq|cd|ifma|vbmi)' "$work"/kernels/* "$work/test_intrinsics.c"
-}
-
 has() { grep -qw "$1" /proc/cpuinfo 2>/dev/null; } # has FLAG: whether this processor does
 
 native() { # as the compiler makes it here, then under the sanitizers
@@ -148,7 +130,8 @@ emulated() {
     echo "== avx512 emulated: no AVX-512 here; its kernels run on AVX2, emulated"
     intrinsics=$work/test_intrinsics.c
     tests+=(intrinsics)
-    if emulate_avx512 &&
+    if emulate_avx512 "$src/kernels" "$work/kernels" &&
+        emulate_avx512_in "$here/emulated/test_intrinsics.c" "$work/test_intrinsics.c" &&
         compile "avx512 emulated" "$work/kernels" gcc -O1 -ftree-loop-vectorize -fopenmp \
             -Wno-psabi -Wno-unused-function -I"$here/emulated"; then
         run "avx512 emulated" "" 80
