@@ -33,15 +33,21 @@ run_here <- function(grid_file, repeats, short) {
   list(isa = attn_info()$isa, expected = expected, failed = failed, compared = compared)
 }
 
-in_process <- function(fun, args, env) {
-  callr::r(fun, args, libpath = .libPaths(), env = c(callr::rcmd_safe_env(), env), show = FALSE)
+# fun(args) in processes of their own, one for each environment, at the same time
+in_processes <- function(fun, args, envs) {
+  started <- lapply(envs, function(env) {
+    env <- c(callr::rcmd_safe_env(), OMP_WAIT_POLICY = "passive", env)
+    callr::r_bg(fun, args, libpath = .libPaths(), env = env)
+  })
+  lapply(started, function(process) {
+    process$wait()
+    process$get_result()
+  })
 }
 
 sets <- attn::attn_info()$isa_available
 arguments <- list(grid_file = grid_file, repeats = pick(1L, 5L), short = is_short)
-runs <- lapply(sets, function(isa) {
-  in_process(run_here, arguments, c(ATTN_ISA = isa, OMP_WAIT_POLICY = "passive"))
-})
+runs <- in_processes(run_here, arguments, lapply(sets, function(isa) c(ATTN_ISA = isa)))
 stopifnot(identical(vapply(runs, `[[`, "", "isa"), sets))
 
 report <- function(part, what) {
@@ -68,12 +74,15 @@ elsewhere <- list(
   c(OMP_SCHEDULE = "static", OMP_NUM_THREADS = "5"), c(OMP_THREAD_LIMIT = "2")
 )
 best <- sets[1L]
-others <- lapply(elsewhere[seq_len(pick(1L, 4L))], function(env) {
-  in_process(only_results, list(grid_file), c(ATTN_ISA = best, OMP_WAIT_POLICY = "passive", env))
-})
+others <- in_processes(
+  only_results, list(grid_file),
+  lapply(elsewhere[seq_len(pick(1L, 4L))], function(env) c(ATTN_ISA = best, env))
+)
 cluster <- parallel::makePSOCKcluster(1L)
-parallel::clusterCall(cluster, eval, bquote(.libPaths(.(.libPaths()))), globalenv())
-parallel::clusterCall(cluster, Sys.setenv, ATTN_ISA = best)
+invisible(parallel::clusterCall(
+  cluster, eval, bquote(.libPaths(.(.libPaths()))), globalenv()
+))
+invisible(parallel::clusterCall(cluster, Sys.setenv, ATTN_ISA = best))
 environment(only_results) <- globalenv()
 others <- c(others, parallel::clusterCall(cluster, only_results, grid_file))
 parallel::stopCluster(cluster)
@@ -102,7 +111,10 @@ weights_off <- vapply(rates, function(rate) {
 }, 0)
 worst <- max(off, weights_off)
 proof(
-  "P3", sprintf("dropout, kept fraction off by at most, of %s", format(numbers, big.mark = ",")),
+  "P3", sprintf(
+    "dropout, kept fraction off by at most, of %s",
+    format(numbers, big.mark = ",", scientific = FALSE)
+  ),
   sprintf("%.2f standard deviations", worst), "4", worst <= 4
 )
 
@@ -111,7 +123,7 @@ set.seed(1)
 layers <- grid_calls("float32")
 state <- .Random.seed
 changed <- vapply(layers, function(call) {
-  do.call(call[[1L]], call[names(call) != "training"][-1L])
+  do.call(call[[1L]], without_training(call))
   !identical(.Random.seed, state)
 }, NA)
 proof(

@@ -59,7 +59,7 @@ grid_calls <- function(dtype) {
     # Built, with weights that are neither 0 nor 1.
     lapply(calls, function(call) {
       if (!inherits(call[[1L]], "attn_model")) {
-        do.call(call[[1L]], call[names(call) != "training"][-1L])
+        do.call(call[[1L]], without_training(call))
       }
       weights <- get_weights(call[[1L]])
       set_weights(call[[1L]], lapply(weights, function(w) {
@@ -68,6 +68,13 @@ grid_calls <- function(dtype) {
       call
     })
   })
+}
+
+# the arguments of a call
+without_training <- function(call) {
+  arguments <- call[-1L]
+  arguments["training"] <- NULL
+  arguments
 }
 
 # A classifier of tokens: embedding, an encoder block of its own, pooling.

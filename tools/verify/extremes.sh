@@ -32,9 +32,14 @@ fi
 
 for isa in $(instruction_sets); do
   ATTN_ISA=$isa Rscript --vanilla "$ATTN_ROOT/tools/verify/extremes-tables.R" "$isa" \
-    >"tables-$isa" || exit 1
+    >"tables-$isa" &
 done
-tables_hold() { [ "$(total_of failed ^table tables-*)" -eq 0 ]; }
+wait
+# a table that was not written is not one without failures
+tables_hold() {
+  [ "$(total_of failed ^table tables-*)" -eq 0 ] &&
+    [ "$(cat tables-* | grep -c ^table)" -eq "$(instruction_sets | wc -l)" ]
+}
 proof P2 "entries of the tables of layers and activations that are wrong, of $(
   total_of entries ^table tables-*)" "$(by_set failed ^table tables-*)" "0" tables_hold
 
