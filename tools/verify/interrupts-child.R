@@ -1,0 +1,97 @@
+# Long calls that are interrupted, in a process of their own: what tools/verify/interrupts.R
+# starts by callr. Everything is in one function, as callr sends no other.
+interrupts_child <- function(threads, moments, length) {
+  attn <- asNamespace("attn")
+  attn::attn_threads(threads)
+  say <- function(...) {
+    cat(..., "\n")
+    flush(stdout())
+  }
+  now <- function() as.numeric(Sys.time())
+  numbers <- function(...) array(sin(seq_len(prod(...))), c(...))
+  long <- numbers(1, length, 64)
+  narrow <- numbers(1, length, 8)
+  short <- numbers(2, 20, 64)
+  slim <- numbers(2, 20, 8)
+  heads <- function(...) attn::layer_multi_head_attention(num_heads = 4, key_dim = 16, ...)
+  input <- attn::layer_input(shape = c(NA, 64))
+  encoded <- attn::layer_transformer_encoder(input,
+    intermediate_dim = 128, num_heads = 4, dropout = 0.1
+  )
+  itself <- function(layer, x) layer(x, x, training = TRUE)
+  listed <- function(layer, x) layer(list(x, x), training = TRUE)
+
+  # name = list(layer, its call, a long input, a short one)
+  cases <- list(
+    "causal" = list(heads(seed = 1L), function(layer, x) layer(x, x, use_causal_mask = TRUE),
+      long, short
+    ),
+    "float64" = list(heads(dtype = "float64"), itself, long, short),
+    "dropout" = list(heads(dropout = 0.5, seed = 2L), itself, long, short),
+    "plain definition" = list(heads(dropout = 0.5, seed = 3L, flash_attention = FALSE), itself,
+      long, short
+    ),
+    "grouped queries, gate, dropout" = list(
+      attn::layer_group_query_attention(
+        head_dim = 16, num_query_heads = 4, num_key_value_heads = 2, dropout = 0.2, seed = 4L,
+        use_gate = TRUE
+      ), itself, long, short
+    ),
+    "attention, concat" = list(
+      attn::layer_attention(score_mode = "concat", dropout = 0.5, seed = 5L), listed, narrow, slim
+    ),
+    "additive attention" = list(
+      attn::layer_additive_attention(dropout = 0.5, seed = 6L), listed, narrow, slim
+    ),
+    "encoder" = list(attn::keras_model(input, encoded),
+      function(model, x) model(x, training = TRUE), long, short
+    )
+  )
+
+  # everything that a call could change
+  state <- function(layer) {
+    members <- if (inherits(layer, "attn_model")) layer$layers else list(layer)
+    calls <- lapply(members, function(member) {
+      self <- attn$layer_self(member)
+      handles <- c(list(self$handle), lapply(self$parts, function(part) part$handle))
+      lapply(Filter(Negate(is.null), handles), function(handle) {
+        .Call(attn$ffi_layer_info, handle)$calls
+      })
+    })
+    list(attn::get_weights(layer), calls)
+  }
+
+  # Whether what a call changes is as it was, and the next call gives what that of an
+  # undisturbed copy gives.
+  check <- function(case, copy, before) {
+    same <- identical(state(case[[1L]]), before)
+    right <- identical(case[[2L]](case[[1L]], case[[4L]]), case[[2L]](copy, case[[4L]]))
+    say(if (same) "same" else "changed", if (right) "right" else "wrong")
+  }
+
+  for (name in names(cases)) {
+    case <- cases[[name]]
+    case[[2L]](case[[1L]], case[[4L]]) # builds it
+    copy <- unserialize(serialize(case[[1L]], NULL))
+    for (moment in seq_len(moments)) {
+      before <- state(case[[1L]])
+      at <- tryCatch({
+        say("begun")
+        repeat case[[2L]](case[[1L]], case[[3L]])
+      }, interrupt = function(condition) now())
+      say("left", sprintf("%.6f", at))
+      check(case, copy, before)
+    }
+    for (moment in seq_len(moments)) {
+      before <- state(case[[1L]])
+      limit <- 0.1 + stats::runif(1)
+      start <- now()
+      setTimeLimit(elapsed = limit, transient = TRUE)
+      at <- tryCatch(repeat case[[2L]](case[[1L]], case[[3L]]), error = function(condition) now())
+      setTimeLimit()
+      say("limited", sprintf("%.6f", at - start - limit))
+      check(case, copy, before)
+    }
+  }
+  say("finished")
+}
