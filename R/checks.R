@@ -9,8 +9,10 @@ is_scalar <- function(x, is_type) {
   !is.object(x) && is_type(x) && length(x) == 1L && is.null(dim(x))
 }
 
-# A string that can be printed.
-is_string <- function(x) is_scalar(x, is.character) && !is.na(x) && validEnc(x)
+# A string that can be printed. ("bytes" is R's mark of what is text in no encoding.)
+is_string <- function(x) {
+  is_scalar(x, is.character) && !is.na(x) && validEnc(x) && Encoding(x) != "bytes"
+}
 
 is_whole_number <- function(x) {
   is_scalar(x, is.numeric) && is.finite(x) && x == trunc(x) && abs(x) <= .Machine$integer.max

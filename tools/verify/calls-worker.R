@@ -144,7 +144,7 @@ spoil <- function(given, known) {
 make_call <- function(what, given, environment) {
   given <- c(what$given, given)
   assign("f", what$f, envir = environment)
-  inline <- stats::runif(1) < 0.2
+  inline <- stats::runif(1) < 0.2 && !any(vapply(given, is.character, NA))
   arguments <- lapply(seq_along(given), function(i) {
     value <- given[[i]]
     if (missing(value)) return(quote(expr = ))
@@ -288,6 +288,19 @@ clean <- function(text) {
   gsub("[\t\n\r]", " ", substr(iconv(paste(text, collapse = "; "), to = "ASCII", sub = "byte"), 1, 600))
 }
 
+# Files that a call left in the working folder or the home, but for one whose path it was
+# given.
+new_files <- function(environment) {
+  found <- list.files(c(".", Sys.getenv("HOME")), all.files = TRUE, no.. = TRUE)
+  if (!length(found)) return(NULL)
+  given <- unlist(lapply(mget(ls(environment), environment), function(x) {
+    if (is.character(x) && length(x) == 1L) x
+  }))
+  unlink(file.path(rep(c(".", Sys.getenv("HOME")), each = length(found)), found), recursive = TRUE)
+  odd <- setdiff(found, given)
+  if (length(odd)) paste("files:", paste(odd, collapse = ", "))
+}
+
 threads <- attn_threads()
 out <- file(file.path(folder, "lines"), "a")
 for (seed in seeds) {
@@ -307,6 +320,7 @@ for (seed in seeds) {
     changes <- changed_parts(before, state_of(what$target, makes))
     if (length(changes)) problems <- c(problems, paste("changed:", paste(changes, collapse = ", ")))
   }
+  problems <- c(problems, new_files(environment))
   attn_threads(threads)
   if (grDevices::dev.cur() > 1L) grDevices::graphics.off()
   cat(seed, verdict$kind, what$label, describe_call(what, given), clean(problems),
