@@ -1,0 +1,81 @@
+# What random calls with bad arguments (tools/verify/calls.R) have found.
+
+test_that("a name in `...` is never taken for an argument of the package's own functions", {
+  x <- random_array(2, 3, 4)
+  layers <- list(
+    layer_dense(units = 2), layer_multi_head_attention(num_heads = 1, key_dim = 1),
+    layer_attention(), layer_transformer_encoder(intermediate_dim = 2, num_heads = 2),
+    layer_lambda(f = function(x) x), layer_flatten(),
+    keras_model_sequential(layers = list(layer_dense(units = 2)))
+  )
+  others <- list("a", 1, new.env(), layer_attention(), sum, methods::new("externalptr"))
+  for (layer in layers) {
+    inputs <- if (inherits(layer, "attn_layer_attention")) list(x, x) else x
+    first <- names(formals(layer))[1]
+    for (name in c("self", "s", "owner", "known", "kind", "own", "frame")) {
+      for (other in others) {
+        given <- stats::setNames(list(inputs, other), c(first, name))
+        if ("value" %in% names(formals(layer))) given$value <- x
+        condition <- expect_attn_error(do.call(layer, given, quote = TRUE), "argument", "unknown")
+        expect_identical(condition$argument, name)
+      }
+    }
+  }
+  for (name in c("owner", "known", "kind", "unavailable", "others", "dots", "own", "inputs_")) {
+    given <- stats::setNames(list(1), name)
+    for (f in list(layer_dense, layer_flatten, layer_layer_normalization, layer_attention)) {
+      needed <- if ("units" %in% names(formals(f))) list(units = 2)
+      expect_attn_error(do.call(f, c(needed, given)), "argument", "unknown")
+    }
+    for (f in list(layer_add, layer_concatenate, activation_relu)) {
+      expect_attn_error(do.call(f, c(list(x), given)), "argument", "unknown")
+    }
+  }
+})
+
+test_that("what cannot be built leaves neither a handle nor used random numbers", {
+  layers <- list(
+    layer_dropout(rate = 0.5), layer_embedding(input_dim = 3, output_dim = 2),
+    layer_dense(units = 2, kernel_initializer = function(shape, ...) {
+      stats::runif(1)
+      stop("no")
+    }),
+    layer_multi_head_attention(num_heads = 1, key_dim = 1, bias_initializer = function(...) "a")
+  )
+  set.seed(1)
+  for (layer in layers) {
+    before <- as.list(layer_self(layer))
+    random <- .Random.seed
+    expect_error(if (inherits(layer, "attn_layer_multi_head_attention")) {
+      layer$build(c(2, 3, 4), c(2, 3, 4))
+    } else if (inherits(layer, "attn_layer_dense")) {
+      layer$build(c(2, 3))
+    } else {
+      layer$build(-5)
+    })
+    expect_identical(as.list(layer_self(layer))[names(before)], before)
+    expect_null(layer_self(layer)$handle)
+    expect_identical(.Random.seed, random)
+  }
+  layer <- layers[[3]]
+  expect_error(layer(matrix(1, 2, 3)), "no")
+  expect_identical(.Random.seed, random)
+})
+
+test_that("arguments of all types are looked at before they are used", {
+  expect_refused(layer_dot(axes = layer_attention()), "axes")
+  expect_refused(layer_dot(axes = "a"), "axes")
+  expect_refused(layer_permute(dims = 1:1e9), "dims")
+  embedding <- layer_embedding(input_dim = 3, output_dim = 2, mask_zero = TRUE)
+  expect_refused(embedding$compute_mask(mean), "inputs")
+  for (pattern in list(c("a", "b"), 1, NULL, "[", mean)) {
+    expect_refused(.DollarNames(embedding, pattern), "pattern")
+  }
+  tensor <- keras_input(shape = 2)
+  expect_attn_error(tensor * list(1), "argument")
+  expect_attn_error(list(1, 2) + tensor, "argument")
+  text <- "\xff"
+  Encoding(text) <- "bytes"
+  expect_refused(layer_attention(name = text), "name")
+  expect_refused(load_model(text), "model")
+})
