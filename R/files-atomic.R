@@ -144,11 +144,18 @@ within_file_limit <- function(code) {
 
 write_text_file <- function(text, path, owner, shown) {
   bytes <- charToRaw(enc2utf8(text))
+  write_bytes(bytes, length(bytes), path, owner, shown)
+}
+
+# The first `size` bytes.
+write_bytes <- function(bytes, size, path, owner, shown) {
   with_connection(path, "wb", owner, shown = shown, use = function(connection) {
-    writeBin(bytes, connection)
+    for (start in seq(0, max(size - 1, 0), by = part_size())) {
+      writeBin(bytes[start + seq_len(min(part_size(), size - start))], connection)
+    }
   })
-  check_written(path, length(bytes), owner, shown)
-  length(bytes)
+  check_written(path, size, owner, shown)
+  size
 }
 
 # The name under which the file is to be: where `path` is a link, what it leads to.

@@ -233,7 +233,8 @@ write_weights_h5 <- function(path, weights, names = character(), dtype = "F32",
   check_package("hdf5r", owner, "writing HDF5 files")
   write_atomically(path, overwrite, owner = owner, writer = function(temporary) {
     within_file(
-      write_h5_tree(temporary, weights, names, dtype), owner, path, "writing the HDF5 file"
+      write_h5_tree(temporary, weights, names, dtype, owner, path), owner, path,
+      "writing the HDF5 file"
     )
   })
 }
@@ -272,8 +273,10 @@ parent_paths <- function(path) {
   if (cuts[1L] < 0L) character() else substring(path, 1L, cuts - 1L)
 }
 
-write_h5_tree <- function(path, weights, names, dtype) {
-  file <- hdf5r::H5File$new(path, "w")
+# The HDF5 library makes the file in memory, and its bytes are written here: when its own
+# writing fails, on a full disk, it cannot close the file and crashes R later.
+write_h5_tree <- function(path, weights, names, dtype, owner, shown) {
+  file <- new_h5_file(path)
   is_open <- TRUE
   on.exit(if (is_open) try(file$close_all(), silent = TRUE))
   groups <- unlist(lapply(c(names(names), dirname(as.character(names(weights)))), function(group) {
@@ -289,9 +292,27 @@ write_h5_tree <- function(path, weights, names, dtype) {
   for (name in names(weights)) {
     write_h5_data(file, name, weights[[name]], dtype)
   }
+  file$flush()
+  image <- h5_call("R_H5Fget_file_image", file$id, raw(file$get_filesize()),
+    file$get_filesize(), TRUE
+  )
   is_open <- FALSE
   file$close_all()
-  NULL
+  write_bytes(image$buf_ptr, image$return_val, path, owner, shown)
+  image$return_val
+}
+
+# The path is only a name: nothing is on the disk.
+new_h5_file <- function(path) {
+  access <- hdf5r::H5P_FILE_ACCESS$new()
+  on.exit(access$close())
+  h5_call("R_H5Pset_fapl_core", access$id, 2^20, FALSE)
+  hdf5r::H5File$new(path, "w", file_access_pl = access)
+}
+
+# A function of the library that hdf5r has no method for.
+h5_call <- function(name, ...) {
+  .Call(getNativeSymbolInfo(name, "hdf5r")$address, ...)
 }
 
 write_h5_name <- function(group, name) {
