@@ -87,6 +87,61 @@ SEXP glue_allocate(struct glue_call* call, SEXP (*make)(void*), void* data) {
     return made;
 }
 
+/* bytes from which on a handler costs nothing beside what is allocated */
+static const size_t LARGE = (size_t)1 << 16;
+
+struct r_request {
+    SEXPTYPE type;
+    R_xlen_t length;
+    size_t count, size;
+    void* scratch;
+};
+
+/* a condition of R, whose message says how much it was asked for */
+static SEXP on_no_memory(SEXP condition, void* nothing) {
+    (void)nothing;
+    SEXP message = TYPEOF(condition) == VECSXP && Rf_xlength(condition) > 0
+                       ? VECTOR_ELT(condition, 0)
+                       : R_NilValue;
+    glue_abort("memory", "attn: there is not enough memory for this call: %s",
+               TYPEOF(message) == STRSXP && Rf_xlength(message) == 1
+                   ? Rf_translateChar(STRING_ELT(message, 0))
+                   : "R has none left");
+}
+
+static SEXP make_vector(void* data) {
+    const struct r_request* request = data;
+    return Rf_allocVector(request->type, request->length);
+}
+
+static SEXP make_scratch(void* data) {
+    struct r_request* request = data;
+    request->scratch = R_alloc(request->count, (int)request->size);
+    return R_NilValue;
+}
+
+static size_t element_size(SEXPTYPE type) {
+    return type == RAWSXP ? 1 : type == INTSXP || type == LGLSXP ? sizeof(int) : sizeof(double);
+}
+
+SEXP glue_vector(SEXPTYPE type, R_xlen_t length) {
+    if ((size_t)length < LARGE / element_size(type)) {
+        return Rf_allocVector(type, length);
+    }
+    struct r_request request = {.type = type, .length = length};
+    return R_withCallingErrorHandler(make_vector, &request, on_no_memory, NULL);
+}
+
+void* glue_scratch(size_t count, size_t size) {
+    struct r_request request = {.count = count > 0 ? count : 1, .size = size};
+    if (request.count < LARGE / size) {
+        make_scratch(&request);
+    } else {
+        R_withCallingErrorHandler(make_scratch, &request, on_no_memory, NULL);
+    }
+    return request.scratch;
+}
+
 void* glue_take(struct glue_call* call, size_t count, size_t size) {
     void* taken = attn_workspace_take(call->context.workspace, count, size);
     if (taken == NULL) {

@@ -355,7 +355,6 @@ const char* glue_forward(struct attn_layer* layer, const struct glue_plan* plan,
         if (VECTOR_ELT(made, 2) != R_NilValue) {
             write_projections(&call, &f, VECTOR_ELT(made, 2));
         }
-        attn_layer_count(layer, &f.call);
     }
     glue_end_checked(&call, status);
     UNPROTECT(1);

@@ -56,6 +56,13 @@ SEXP glue_allocate(struct glue_call* call, SEXP (*make)(void*), void* data);
 /* memory of the call, or an R error after glue_end() */
 void* glue_take(struct glue_call* call, size_t count, size_t size);
 
+/* ---- memory of R ---- */
+
+/* Rf_allocVector() and R_alloc(), whose error is of class attn_error_memory where what
+ * R has no memory for is large: what is small it always has, or it can do nothing more. */
+SEXP glue_vector(SEXPTYPE type, R_xlen_t length);
+void* glue_scratch(size_t count, size_t size); /* also where there is nothing to put */
+
 /* ---- handles ---- */
 
 void glue_register_handles(DllInfo* dll);

@@ -88,7 +88,7 @@ static SEXP handle_serialized_state(SEXP handle) {
     if (layer == NULL) {
         return Rf_allocVector(RAWSXP, 0);
     }
-    SEXP state = PROTECT(Rf_allocVector(RAWSXP, (R_xlen_t)attn_layer_state_size(layer)));
+    SEXP state = PROTECT(glue_vector(RAWSXP, (R_xlen_t)attn_layer_state_size(layer)));
     struct glue_call call;
     glue_begin(&call);
     attn_layer_state_put(&call.context, layer, RAW(state));

@@ -7,7 +7,7 @@ static SEXP text_of(const struct attn_hdf5* parsed, struct attn_hdf5_text text) 
 }
 
 static void set_names(SEXP list, int count, const char* const* names) {
-    SEXP vector = PROTECT(Rf_allocVector(STRSXP, count));
+    SEXP vector = PROTECT(glue_vector(STRSXP, count));
     for (int i = 0; i < count; i++) {
         SET_STRING_ELT(vector, i, Rf_mkChar(names[i]));
     }
@@ -50,7 +50,7 @@ static SEXP node_list(const struct attn_hdf5_node* node) {
 }
 
 static SEXP values_of(const struct attn_hdf5* parsed, const struct attn_hdf5_attribute* attribute) {
-    SEXP values = PROTECT(Rf_allocVector(STRSXP, (R_xlen_t)attribute->values));
+    SEXP values = PROTECT(glue_vector(STRSXP, (R_xlen_t)attribute->values));
     for (size_t i = 0; i < attribute->values; i++) {
         const struct attn_hdf5_text value = parsed->value[attribute->value_at + i];
         SET_STRING_ELT(values, (R_xlen_t)i, text_of(parsed, value));
@@ -65,11 +65,11 @@ static SEXP parsed_list(const struct attn_hdf5* parsed) {
     static const char* const names[] = {"path", "node", "owner", "attribute", "value"};
     const R_xlen_t nodes = (R_xlen_t)parsed->nodes, count = (R_xlen_t)parsed->attributes;
     SEXP list = PROTECT(Rf_allocVector(VECSXP, 5));
-    SEXP path = SET_VECTOR_ELT(list, 0, Rf_allocVector(STRSXP, nodes));
-    SEXP node = SET_VECTOR_ELT(list, 1, Rf_allocVector(VECSXP, nodes));
-    SEXP owner = SET_VECTOR_ELT(list, 2, Rf_allocVector(STRSXP, count));
-    SEXP attribute = SET_VECTOR_ELT(list, 3, Rf_allocVector(STRSXP, count));
-    SEXP value = SET_VECTOR_ELT(list, 4, Rf_allocVector(VECSXP, count));
+    SEXP path = SET_VECTOR_ELT(list, 0, glue_vector(STRSXP, nodes));
+    SEXP node = SET_VECTOR_ELT(list, 1, glue_vector(VECSXP, nodes));
+    SEXP owner = SET_VECTOR_ELT(list, 2, glue_vector(STRSXP, count));
+    SEXP attribute = SET_VECTOR_ELT(list, 3, glue_vector(STRSXP, count));
+    SEXP value = SET_VECTOR_ELT(list, 4, glue_vector(VECSXP, count));
     for (R_xlen_t i = 0; i < nodes; i++) {
         SET_STRING_ELT(path, i, text_of(parsed, parsed->node[i].path));
         SET_VECTOR_ELT(node, i, node_list(&parsed->node[i]));
@@ -82,11 +82,6 @@ static SEXP parsed_list(const struct attn_hdf5* parsed) {
     set_names(list, 5, names);
     UNPROTECT(1);
     return list;
-}
-
-/* R_alloc() that gives a place even where there is nothing to put */
-static void* take(size_t count, size_t size) {
-    return R_alloc(count > 0 ? count : 1, (int)size);
 }
 
 /* What a file holds, or what is wrong with it (fault_list). */
@@ -103,11 +98,11 @@ SEXP ffi_hdf5_parse(SEXP bytes) {
         glue_abort("internal", "the names in a file are longer than text can be");
     }
     if (verdict == ATTN_HDF5_RIGHT) {
-        parsed.node = take(parsed.nodes, sizeof *parsed.node);
-        parsed.attribute = take(parsed.attributes, sizeof *parsed.attribute);
-        parsed.value = take(parsed.values, sizeof *parsed.value);
-        parsed.span = take(parsed.spans, sizeof *parsed.span);
-        parsed.text = take(parsed.text_size, 1);
+        parsed.node = glue_scratch(parsed.nodes, sizeof *parsed.node);
+        parsed.attribute = glue_scratch(parsed.attributes, sizeof *parsed.attribute);
+        parsed.value = glue_scratch(parsed.values, sizeof *parsed.value);
+        parsed.span = glue_scratch(parsed.spans, sizeof *parsed.span);
+        parsed.text = glue_scratch(parsed.text_size, 1);
         verdict = attn_hdf5_fill(file, size, &parsed, &fault);
     }
     return verdict == ATTN_HDF5_RIGHT ? parsed_list(&parsed) : fault_list(verdict, &fault);

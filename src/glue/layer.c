@@ -140,7 +140,7 @@ static void write_weight(struct glue_call* call, enum attn_dtype dtype,
 }
 
 static SEXP array_for(const struct attn_weight* weight) {
-    SEXP array = PROTECT(Rf_allocVector(REALSXP, weight->length));
+    SEXP array = PROTECT(glue_vector(REALSXP, weight->length));
     if (weight->rank > 0) {
         SEXP dim = PROTECT(Rf_allocVector(INTSXP, weight->rank));
         for (int axis = 0; axis < weight->rank; axis++) {

@@ -54,11 +54,12 @@ SEXP glue_new_array(int rank, const ptrdiff_t* dim) {
     if (attn_checked_length(rank, dim, &length) != ATTN_OK || length > R_XLEN_T_MAX) {
         glue_abort("shape", "attn: a result would be larger than an array can be");
     }
+    SEXP array = PROTECT(glue_vector(REALSXP, length));
     SEXP dims = PROTECT(Rf_allocVector(INTSXP, rank));
     for (int axis = 0; axis < rank; axis++) {
         INTEGER(dims)[axis] = (int)dim[axis];
     }
-    SEXP array = PROTECT(Rf_allocArray(REALSXP, dims));
+    Rf_setAttrib(array, R_DimSymbol, dims);
     UNPROTECT(2);
     return array;
 }

@@ -109,6 +109,7 @@ SEXP ffi_layer_forward(SEXP handle, SEXP inputs, SEXP order, SEXP n_attention, S
         SET_STRING_ELT(named, i, Rf_mkChar(names[i]));
     }
     Rf_setAttrib(results, R_NamesSymbol, named);
+    attn_layer_count(layer, plan.training);
     UNPROTECT(2);
     return results;
 }
@@ -340,6 +341,7 @@ static SEXP call_by_plan(SEXP handle, struct attn_layer* layer, const struct arg
     } else {
         results = finish(results, given->output_mask, VECTOR_ELT(plan, PLAN_AXES),
                          found.plan.scores);
+        attn_layer_count(layer, found.plan.training);
     }
     UNPROTECT(1);
     return results;

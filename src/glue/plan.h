@@ -27,7 +27,8 @@ struct glue_request {
 
 /* Computes a call. Returns NULL and gives a list (output, scores, projections),
  * the latter two NULL where the plan does not ask for them; or returns what does
- * not fit, with nothing done. */
+ * not fit, with nothing done. The caller counts the call, with attn_layer_count(),
+ * when nothing is left to do that could fail. */
 const char* glue_forward(struct attn_layer* layer, const struct glue_plan* plan,
                          const struct glue_request* request, SEXP* results);
 

@@ -126,11 +126,11 @@ static struct program program_of(SEXP list, SEXP handles, SEXP arrays, SEXP batc
     check_slots(p.in, p.slots);
     check_slots(p.out, p.slots);
     p.steps = (int)Rf_xlength(steps);
-    p.step = (struct attn_step*)R_alloc((size_t)p.steps + 1, sizeof *p.step);
-    p.slot = (struct attn_value*)R_alloc((size_t)p.slots + 1, sizeof *p.slot);
+    p.step = glue_scratch((size_t)p.steps + 1, sizeof *p.step);
+    p.slot = glue_scratch((size_t)p.slots + 1, sizeof *p.slot);
     /* an array of pointers: NOLINTNEXTLINE(bugprone-sizeof-expression) */
-    p.result = (struct attn_value**)R_alloc((size_t)p.out.count + 1, sizeof *p.result);
-    p.input = (struct program_input*)R_alloc((size_t)p.in.count + 1, sizeof *p.input);
+    p.result = glue_scratch((size_t)p.out.count + 1, sizeof *p.result);
+    p.input = glue_scratch((size_t)p.in.count + 1, sizeof *p.input);
     memset(p.slot, 0, (size_t)(p.slots + 1) * sizeof *p.slot);
     for (int i = 0; i < p.steps; i++) {
         p.step[i] = step_of(VECTOR_ELT(steps, i), handles, p.slots, training);
@@ -361,13 +361,13 @@ SEXP ffi_model_call(SEXP cache, SEXP inputs, SEXP flash) {
     }
     SEXP made = PROTECT(program_new_results(&call, p.out.count, p.result));
     program_write_results(&call, p.out.count, p.result, made);
-    count_calls(&p);
     glue_end(&call);
     if (single) {
         made = VECTOR_ELT(made, 0);
     } else if (names != R_NilValue) {
         Rf_setAttrib(made, R_NamesSymbol, names);
     }
+    count_calls(&p);
     UNPROTECT(2);
     return made;
 }

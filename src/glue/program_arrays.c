@@ -203,7 +203,7 @@ static SEXP new_array(SEXPTYPE type, int rank, const ptrdiff_t* dim) {
     if (attn_checked_length(rank, dim, &length) != ATTN_OK || length > R_XLEN_T_MAX) {
         glue_abort("shape", "attn: a result would be larger than an array can be");
     }
-    SEXP array = PROTECT(Rf_allocVector(type, length));
+    SEXP array = PROTECT(glue_vector(type, length));
     if (rank > 0) {
         SEXP dims = PROTECT(Rf_allocVector(INTSXP, rank));
         for (int axis = 0; axis < rank; axis++) {

@@ -11,7 +11,7 @@ static SEXP text_of(const struct attn_safetensors* parsed, struct attn_safetenso
 }
 
 static void set_names(SEXP list, int count, const char* const* names) {
-    SEXP vector = PROTECT(Rf_allocVector(STRSXP, count));
+    SEXP vector = PROTECT(glue_vector(STRSXP, count));
     for (int i = 0; i < count; i++) {
         SET_STRING_ELT(vector, i, Rf_mkChar(names[i]));
     }
@@ -66,8 +66,8 @@ static SEXP shape_vector(const struct attn_safetensors* parsed, size_t i) {
 }
 
 static SEXP metadata_vector(const struct attn_safetensors* parsed) {
-    SEXP values = PROTECT(Rf_allocVector(STRSXP, (R_xlen_t)parsed->pairs));
-    SEXP keys = PROTECT(Rf_allocVector(STRSXP, (R_xlen_t)parsed->pairs));
+    SEXP values = PROTECT(glue_vector(STRSXP, (R_xlen_t)parsed->pairs));
+    SEXP keys = PROTECT(glue_vector(STRSXP, (R_xlen_t)parsed->pairs));
     for (size_t i = 0; i < parsed->pairs; i++) {
         SET_STRING_ELT(keys, (R_xlen_t)i, text_of(parsed, parsed->pair[i].key));
         SET_STRING_ELT(values, (R_xlen_t)i, text_of(parsed, parsed->pair[i].value));
@@ -83,11 +83,11 @@ static SEXP parsed_list(const struct attn_safetensors* parsed) {
     static const char* const names[] = {"name", "dtype", "shape", "begin", "end", "metadata"};
     const R_xlen_t tensors = (R_xlen_t)parsed->tensors;
     SEXP list = PROTECT(Rf_allocVector(VECSXP, 6));
-    SEXP name = SET_VECTOR_ELT(list, 0, Rf_allocVector(STRSXP, tensors));
-    SEXP dtype = SET_VECTOR_ELT(list, 1, Rf_allocVector(STRSXP, tensors));
-    SEXP shape = SET_VECTOR_ELT(list, 2, Rf_allocVector(VECSXP, tensors));
-    SEXP begin = SET_VECTOR_ELT(list, 3, Rf_allocVector(REALSXP, tensors));
-    SEXP end = SET_VECTOR_ELT(list, 4, Rf_allocVector(REALSXP, tensors));
+    SEXP name = SET_VECTOR_ELT(list, 0, glue_vector(STRSXP, tensors));
+    SEXP dtype = SET_VECTOR_ELT(list, 1, glue_vector(STRSXP, tensors));
+    SEXP shape = SET_VECTOR_ELT(list, 2, glue_vector(VECSXP, tensors));
+    SEXP begin = SET_VECTOR_ELT(list, 3, glue_vector(REALSXP, tensors));
+    SEXP end = SET_VECTOR_ELT(list, 4, glue_vector(REALSXP, tensors));
     for (R_xlen_t i = 0; i < tensors; i++) {
         const size_t at = parsed->order[i];
         const struct attn_safetensors_tensor* tensor = &parsed->tensor[at];
@@ -101,11 +101,6 @@ static SEXP parsed_list(const struct attn_safetensors* parsed) {
     set_names(list, 6, names);
     UNPROTECT(1);
     return list;
-}
-
-/* R_alloc() that gives a place even where there is nothing to put */
-static void* take(size_t count, size_t size) {
-    return R_alloc(count > 0 ? count : 1, (int)size);
 }
 
 /* What a header says, or what is wrong with it (fault_list). */
@@ -125,11 +120,11 @@ SEXP ffi_safetensors_parse(SEXP header, SEXP data_size) {
         return fault_list(&fault, bytes);
     }
     const size_t rows = parsed.tensors > parsed.pairs ? parsed.tensors : parsed.pairs;
-    parsed.tensor = take(parsed.tensors, sizeof *parsed.tensor);
-    parsed.pair = take(parsed.pairs, sizeof *parsed.pair);
-    parsed.extent = take(parsed.extents, sizeof *parsed.extent);
-    parsed.text = take(parsed.text_size, 1);
-    parsed.order = take(rows, sizeof *parsed.order);
+    parsed.tensor = glue_scratch(parsed.tensors, sizeof *parsed.tensor);
+    parsed.pair = glue_scratch(parsed.pairs, sizeof *parsed.pair);
+    parsed.extent = glue_scratch(parsed.extents, sizeof *parsed.extent);
+    parsed.text = glue_scratch(parsed.text_size, 1);
+    parsed.order = glue_scratch(rows, sizeof *parsed.order);
     if (!attn_safetensors_fill(bytes, size, data, &parsed, &fault)) {
         return fault_list(&fault, bytes);
     }
@@ -149,8 +144,8 @@ SEXP ffi_safetensors_write(SEXP names, SEXP type, SEXP shapes, SEXP keys, SEXP v
         TYPEOF(shapes) != VECSXP || Rf_xlength(shapes) != tensors || Rf_xlength(values) != pairs) {
         glue_abort("internal", "a header does not have a shape for every name");
     }
-    struct attn_safetensors_entry* entry = take((size_t)tensors, sizeof *entry);
-    struct attn_safetensors_string* pair = take(2 * (size_t)pairs, sizeof *pair);
+    struct attn_safetensors_entry* entry = glue_scratch((size_t)tensors, sizeof *entry);
+    struct attn_safetensors_string* pair = glue_scratch(2 * (size_t)pairs, sizeof *pair);
     for (R_xlen_t i = 0; i < tensors; i++) {
         entry[i].name = string_of(names, i);
         entry[i].shape = glue_stored(type, VECTOR_ELT(shapes, i), 0);
@@ -161,7 +156,7 @@ SEXP ffi_safetensors_write(SEXP names, SEXP type, SEXP shapes, SEXP keys, SEXP v
     }
     const size_t size =
         attn_safetensors_write(entry, (size_t)tensors, pair, (size_t)pairs, NULL);
-    SEXP bytes = PROTECT(Rf_allocVector(RAWSXP, (R_xlen_t)size));
+    SEXP bytes = PROTECT(glue_vector(RAWSXP, (R_xlen_t)size));
     attn_safetensors_write(entry, (size_t)tensors, pair, (size_t)pairs, RAW(bytes));
     UNPROTECT(1);
     return bytes;

@@ -55,7 +55,7 @@ static SEXP describe_place(const struct attn_stored* tensor, R_xlen_t at) {
 }
 
 static SEXP new_array(const struct attn_stored* tensor) {
-    SEXP array = PROTECT(Rf_allocVector(REALSXP, glue_stored_length(tensor)));
+    SEXP array = PROTECT(glue_vector(REALSXP, glue_stored_length(tensor)));
     if (tensor->rank > 0) {
         SEXP dims = PROTECT(Rf_allocVector(INTSXP, tensor->rank));
         for (int axis = 0; axis < tensor->rank; axis++) {
@@ -147,7 +147,7 @@ SEXP ffi_stored_write(SEXP array, SEXP type, SEXP dim, SEXP first, SEXP count) {
     }
     const size_t elements = (size_t)number;
     SEXP bytes = PROTECT(
-        Rf_allocVector(RAWSXP, (R_xlen_t)(elements * attn_stored_size(tensor.type))));
+        glue_vector(RAWSXP, (R_xlen_t)(elements * attn_stored_size(tensor.type))));
     size_t written = 0;
     while (written < elements) {
         const size_t left = elements - written;

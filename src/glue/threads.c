@@ -44,7 +44,7 @@ SEXP ffi_random_uniform(SEXP n, SEXP key) {
     }
     const R_xlen_t count = (R_xlen_t)wanted;
     const struct attn_random_key words = glue_key(key);
-    SEXP numbers = PROTECT(Rf_allocVector(REALSXP, count));
+    SEXP numbers = PROTECT(glue_vector(REALSXP, count));
     double* to = REAL(numbers);
     for (R_xlen_t i = 0; i < count; i++) {
         struct attn_random_bits bits = attn_random_block(words, (uint64_t)i / 2, 0);
@@ -66,7 +66,7 @@ SEXP ffi_elementary(SEXP x, SEXP name, SEXP dtype) {
     const int is_exp = strcmp(glue_string(name, "the name of a function"), "exp") == 0;
     const int single = glue_dtype(dtype) == ATTN_FLOAT32;
     const R_xlen_t count = Rf_xlength(x);
-    SEXP y = PROTECT(Rf_allocVector(REALSXP, count));
+    SEXP y = PROTECT(glue_vector(REALSXP, count));
     const double* from = REAL_RO(x);
     double* to = REAL(y);
     for (R_xlen_t i = 0; i < count; i++) {

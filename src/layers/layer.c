@@ -203,8 +203,8 @@ enum attn_status attn_layer_forward(const struct attn_context* context,
     return layer->kind->forward(context, layer, call);
 }
 
-void attn_layer_count(struct attn_layer* layer, const struct attn_layer_call* call) {
-    if (call->training && layer->config.dropout > 0) {
+void attn_layer_count(struct attn_layer* layer, int training) {
+    if (training && layer->config.dropout > 0) {
         layer->calls++;
     }
 }

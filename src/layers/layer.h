@@ -160,7 +160,7 @@ enum attn_status attn_layer_forward(const struct attn_context* context,
                                     const struct attn_layer* layer, struct attn_layer_call* call);
 /* Counts a call whose results have arrived: until then it may be interrupted and
  * must leave the layer as it was. */
-void attn_layer_count(struct attn_layer* layer, const struct attn_layer_call* call);
+void attn_layer_count(struct attn_layer* layer, int training);
 
 /* The state as bytes, the same on every machine. */
 size_t attn_layer_state_size(const struct attn_layer* layer);

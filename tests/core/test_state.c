@@ -158,10 +158,10 @@ static void calls_count_at_the_end(void) {
     struct attn_context context = {&workspace, 1, NULL, NULL};
     CHECK(attn_layer_forward(&context, layer, &call) == ATTN_OK, "forward");
     CHECK(layer->calls == 77, "a call is counted before its results have arrived");
-    attn_layer_count(layer, &call);
+    attn_layer_count(layer, call.training);
     CHECK(layer->calls == 78, "a call is not counted");
     call.training = 0;
-    attn_layer_count(layer, &call);
+    attn_layer_count(layer, call.training);
     CHECK(layer->calls == 78, "a call without dropout is counted");
     attn_workspace_reset(&workspace, 0);
     attn_layer_destroy(layer);
