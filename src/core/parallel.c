@@ -1,9 +1,9 @@
 #include "parallel.h"
 
-#include <limits.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
+
+#include "team.h"
 
 #ifdef _OPENMP
 #include <omp.h>
@@ -77,52 +77,6 @@ void attn_threads_initialize(void) {
 #endif
 }
 
-#if defined(_OPENMP) && !defined(_WIN32)
-static void* wait_for_gate(void* gate) {
-    pthread_mutex_lock(gate);
-    pthread_mutex_unlock(gate);
-    return NULL;
-}
-
-/* How many of `wanted` more threads the system lets run at once. */
-static int probe_threads(int wanted) {
-    pthread_t* probe = malloc((size_t)wanted * sizeof *probe);
-    if (probe == NULL) {
-        return 0;
-    }
-    pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
-    int started = 0;
-    pthread_mutex_lock(&gate);
-    while (started < wanted &&
-           pthread_create(&probe[started], NULL, wait_for_gate, &gate) == 0) {
-        started++;
-    }
-    pthread_mutex_unlock(&gate);
-    for (int i = 0; i < started; i++) {
-        pthread_join(probe[i], NULL);
-    }
-    free(probe);
-    return started;
-}
-
-/* libgomp ends the process when it cannot start a thread, so a width is tried
- * before the first region that has it. Where the system refuses, half of what it
- * gave is taken: the rest of the process needs threads and memory as well. */
-static int width_that_can_start(int width) {
-    static int proven = 1, most = INT_MAX;
-    width = width < most ? width : most;
-    if (width > proven) {
-        const int started = probe_threads(width - 1);
-        if (started < width - 1) {
-            most = 1 + started / 2 > proven ? 1 + started / 2 : proven;
-            width = most;
-        }
-        proven = width;
-    }
-    return width;
-}
-#endif
-
 int attn_parallel_width(const struct attn_context* context, ptrdiff_t items, double operations) {
     int width = context->threads;
     if ((double)width > 1.0 + operations / OPERATIONS_PER_THREAD) {
@@ -135,13 +89,7 @@ int attn_parallel_width(const struct attn_context* context, ptrdiff_t items, dou
     if (width <= 1) {
         return 1;
     }
-#if defined(_OPENMP) && !defined(_WIN32)
-    return width_that_can_start(width);
-#elif defined(_OPENMP)
-    return width;
-#else
-    return 1;
-#endif
+    return attn_team_width(width);
 }
 
 static double seconds(void) {
@@ -249,11 +197,14 @@ static void run_slot(struct items* items, struct slot* slot, int number) {
 }
 
 static void run_slice(struct items* items, int width, struct slot* slots) {
+    /* what was there when the call began may be used up by now */
+    const int team = width > 1 ? attn_team_width(width) : 1;
 #ifdef _OPENMP
-    if (width > 1) {
-#pragma omp parallel num_threads(width)
+    if (team > 1) {
+#pragma omp parallel num_threads(team)
         {
             const int thread = omp_get_thread_num(), threads = omp_get_num_threads();
+            attn_team_join(thread);
             run_slot(items, &slots[thread], thread);
             /* of threads that were there in an earlier slice and are not now */
             for (int other = thread + threads; other < width; other += threads) {
@@ -265,8 +216,13 @@ static void run_slice(struct items* items, int width, struct slot* slots) {
         return;
     }
 #endif
-    (void)width;
+    (void)team;
     run_slot(items, slots, 0);
+    for (int other = 1; other < width; other++) {
+        if (slots[other].item >= 0) {
+            run_slot(items, &slots[other], other);
+        }
+    }
 }
 
 static int is_unfinished(const struct items* items, int width, const struct slot* slots) {

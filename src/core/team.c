@@ -1,0 +1,208 @@
+#include "team.h"
+
+#if !defined(_OPENMP) || defined(_WIN32)
+
+int attn_team_width(int width) {
+#ifdef _OPENMP
+    return width;
+#else
+    (void)width;
+    return 1;
+#endif
+}
+
+void attn_team_join(int thread) { (void)thread; }
+
+#else
+
+#include <pthread.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+
+/* ---- the threads that are there ---- */
+
+/* libgomp's pool lets threads end when a region is narrower than the last one, be it a
+ * region of another package. So each thread that took part in a region of ours is counted
+ * until it ends, which is when the system destroys its value of this key. */
+static pthread_key_t worker_key;
+static int workers = 0; /* beside the thread that calls */
+
+static void worker_ends(void* value) {
+    (void)value;
+#pragma omp atomic
+    workers--;
+}
+
+/* whether there is the key, which is made by the first call */
+static int can_count(void) {
+    static int made = -1;
+    if (made < 0) {
+        made = pthread_key_create(&worker_key, worker_ends) == 0;
+    }
+    return made;
+}
+
+void attn_team_join(int thread) {
+    if (thread > 0 && pthread_getspecific(worker_key) == NULL &&
+        pthread_setspecific(worker_key, &workers) == 0) {
+#pragma omp atomic
+        workers++;
+    }
+}
+
+static int count_workers(void) {
+    int count;
+#pragma omp atomic read
+    count = workers;
+    return count;
+}
+
+/* ---- more of them ---- */
+
+/* The size of stacks that the environment asks for; 0: it does not. libgomp reads the
+ * same: a number of KiB, or one with a unit. */
+static size_t wanted_stack(void) {
+    static const char units[] = "BKMG";
+    const char* names[] = {"OMP_STACKSIZE", "GOMP_STACKSIZE"};
+    for (int i = 0; i < 2; i++) {
+        const char* text = getenv(names[i]);
+        char* end;
+        const unsigned long number = text == NULL ? 0 : strtoul(text, &end, 10);
+        if (number == 0) {
+            continue;
+        }
+        end += strspn(end, " \t");
+        const char letter = *end >= 'a' && *end <= 'z' ? (char)(*end - 'a' + 'A') : *end;
+        const char* unit = letter == '\0' ? units + 1 : strchr(units, letter);
+        if (unit != NULL) {
+            const int shift = 10 * (int)(unit - units);
+            return number > SIZE_MAX >> shift ? 0 : (size_t)number << shift;
+        }
+    }
+    return 0;
+}
+
+static void* wait_for_gate(void* gate) {
+    pthread_mutex_lock(gate);
+    pthread_mutex_unlock(gate);
+    return NULL;
+}
+
+/* How many of `wanted` more threads the system lets run at once: it is tried. */
+static int try_threads(int wanted) {
+    pthread_attr_t attributes;
+    pthread_t* tried = malloc((size_t)wanted * sizeof *tried);
+    if (tried == NULL || pthread_attr_init(&attributes) != 0) {
+        free(tried);
+        return 0;
+    }
+    const size_t stack = wanted_stack();
+    if (stack > 0) { /* one that is too small is refused, and libgomp's threads have another */
+        pthread_attr_setstacksize(&attributes, stack);
+    }
+    pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
+    int started = 0;
+    pthread_mutex_lock(&gate);
+    while (started < wanted &&
+           pthread_create(&tried[started], &attributes, wait_for_gate, &gate) == 0) {
+        started++;
+    }
+    pthread_mutex_unlock(&gate);
+    for (int i = 0; i < started; i++) {
+        pthread_join(tried[i], NULL);
+    }
+    pthread_attr_destroy(&attributes);
+    free(tried);
+    return started;
+}
+
+/* ---- what is known from the last time ---- */
+
+struct limits {
+    rlim_t memory, data, processes; /* RLIM_INFINITY where the system has no such limit */
+};
+
+static rlim_t limit_of(int resource) {
+    struct rlimit limit;
+    return getrlimit(resource, &limit) == 0 ? limit.rlim_cur : RLIM_INFINITY;
+}
+
+static struct limits read_limits(void) {
+    struct limits limits = {RLIM_INFINITY, RLIM_INFINITY, RLIM_INFINITY};
+#ifdef RLIMIT_AS
+    limits.memory = limit_of(RLIMIT_AS);
+#endif
+#ifdef RLIMIT_DATA
+    limits.data = limit_of(RLIMIT_DATA);
+#endif
+#ifdef RLIMIT_NPROC
+    limits.processes = limit_of(RLIMIT_NPROC);
+#endif
+    return limits;
+}
+
+static int same_limits(const struct limits* a, const struct limits* b) {
+    return a->memory == b->memory && a->data == b->data && a->processes == b->processes;
+}
+
+static struct {
+    struct limits limits;
+    double at; /* seconds */
+    int width; /* that could be had then */
+    int refused;
+} last = {{0, 0, 0}, 0, 1, 0};
+
+/* Calls whose regions differ in width would try threads again and again. Where limits have
+ * not changed and none is on memory, which others use up, success holds this long; a
+ * refusal may be forgotten later, it only costs speed. */
+static const double TRUST_SECONDS = 0.1, REFUSED_SECONDS = 1;
+
+static double seconds(void) {
+    struct timespec now;
+    timespec_get(&now, TIME_UTC);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+/* The width that can be had where `there` threads are; half of what the system gave where
+ * it gave too few: the rest of the process needs threads and memory as well. */
+static int try_width(int width, int there) {
+    const struct limits limits = read_limits();
+    const double now = seconds(), age = now - last.at;
+    const int is_known = age >= 0 && same_limits(&limits, &last.limits);
+    if (is_known && last.refused && age < REFUSED_SECONDS && width > last.width) {
+        width = last.width;
+    }
+    if (width <= there || (is_known && width <= last.width && age < TRUST_SECONDS &&
+                           limits.memory == RLIM_INFINITY && limits.data == RLIM_INFINITY)) {
+        return width;
+    }
+    const int wanted = width - there, started = try_threads(wanted);
+    last.limits = limits;
+    last.at = now;
+    last.refused = started < wanted;
+    last.width = last.refused ? there + started / 2 : width;
+    return last.width;
+}
+
+/* libgomp's notes about a team come from malloc() */
+static int has_room(int width) {
+    void* room = malloc(((size_t)width + 16) * 1024);
+    free(room);
+    return room != NULL;
+}
+
+int attn_team_width(int width) {
+    if (width <= 1 || !can_count()) {
+        return 1;
+    }
+    const int there = 1 + count_workers();
+    if (width > there) {
+        width = try_width(width, there);
+    }
+    return width > 1 && has_room(width) ? width : 1;
+}
+
+#endif
