@@ -204,7 +204,7 @@ static void run_slice(struct items* items, int width, struct slot* slots) {
 #pragma omp parallel num_threads(team)
         {
             const int thread = omp_get_thread_num(), threads = omp_get_num_threads();
-            attn_team_join(thread);
+            attn_team_join(thread, threads);
             run_slot(items, &slots[thread], thread);
             /* of threads that were there in an earlier slice and are not now */
             for (int other = thread + threads; other < width; other += threads) {

@@ -11,7 +11,10 @@ int attn_team_width(int width) {
 #endif
 }
 
-void attn_team_join(int thread) { (void)thread; }
+void attn_team_join(int thread, int width) {
+    (void)thread;
+    (void)width;
+}
 
 #else
 
@@ -24,11 +27,13 @@ void attn_team_join(int thread) { (void)thread; }
 
 /* ---- the threads that are there ---- */
 
-/* libgomp's pool lets threads end when a region is narrower than the last one, be it a
- * region of another package. So each thread that took part in a region of ours is counted
- * until it ends, which is when the system destroys its value of this key. */
+/* libgomp keeps the threads of a region for the next one, but lets those end that a
+ * narrower one does not need. The region may be another package's: so each thread that took
+ * part in one of ours is counted until it ends, which is when the system destroys its value
+ * of this key. That takes a moment: of our own regions we know at once. */
 static pthread_key_t worker_key;
-static int workers = 0; /* beside the thread that calls */
+static int workers = 0;    /* beside the thread that calls */
+static int last_team = 1; /* width of our last region */
 
 static void worker_ends(void* value) {
     (void)value;
@@ -45,19 +50,22 @@ static int can_count(void) {
     return made;
 }
 
-void attn_team_join(int thread) {
-    if (thread > 0 && pthread_getspecific(worker_key) == NULL &&
-        pthread_setspecific(worker_key, &workers) == 0) {
+void attn_team_join(int thread, int width) {
+    if (thread == 0) {
+        last_team = width;
+    } else if (pthread_getspecific(worker_key) == NULL &&
+               pthread_setspecific(worker_key, &workers) == 0) {
 #pragma omp atomic
         workers++;
     }
 }
 
-static int count_workers(void) {
+/* threads that a region can have without a new one */
+static int count_there(void) {
     int count;
 #pragma omp atomic read
     count = workers;
-    return count;
+    return 1 + count < last_team ? 1 + count : last_team;
 }
 
 /* ---- more of them ---- */
@@ -198,7 +206,7 @@ int attn_team_width(int width) {
     if (width <= 1 || !can_count()) {
         return 1;
     }
-    const int there = 1 + count_workers();
+    const int there = count_there();
     if (width > there) {
         width = try_width(width, there);
     }

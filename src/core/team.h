@@ -7,7 +7,7 @@
  * Costs next to nothing while the threads of the last region are still there. */
 int attn_team_width(int width);
 
-/* In a region, by each of its threads: that there is such a thread. */
-void attn_team_join(int thread);
+/* In a region, by each of its `width` threads: that there is such a thread. */
+void attn_team_join(int thread, int width);
 
 #endif
