@@ -62,27 +62,32 @@ parts_weights <- function(self) {
   )
 }
 
-# All parts or none: memory may be short, or an interrupt come.
-set_parts_weights <- function(self, values) {
-  before <- parts_weights(self)
-  finished <- FALSE
-  on.exit(if (!finished) suspendInterrupts(put_parts_weights(self, before)))
-  put_parts_weights(self, values)
-  finished <- TRUE
-}
-
-put_parts_weights <- function(self, values) {
+# `values` by handle: list(handle =, values =) for the layer, or for each of its parts
+# that has weights.
+weights_by_handle <- function(self, values) {
+  if (!length(values)) {
+    return(list())
+  }
+  if (is.null(self$parts)) {
+    return(list(list(handle = self$handle, values = unname(values))))
+  }
+  result <- list()
   for (part in self$parts) {
     own <- seq_along(part$weights)
-    if (length(own)) {
-      if (is.null(part$parts)) {
-        .Call(ffi_layer_set_weights, part$handle, values[own])
-      } else {
-        put_parts_weights(part, values[own])
-      }
-      values <- values[-own]
-    }
+    result <- c(result, weights_by_handle(part, values[own]))
+    values <- values[setdiff(seq_along(values), own)]
   }
+  result
+}
+
+# All layers get their values or, where there is not memory for all, none.
+put_weights <- function(layers, values) {
+  native <- unlist(Map(weights_by_handle, layers, values, USE.NAMES = FALSE), recursive = FALSE)
+  .Call(
+    ffi_layers_set_weights, lapply(native, function(one) one$handle),
+    lapply(native, function(one) one$values)
+  )
+  invisible()
 }
 
 # ---- tracing ----

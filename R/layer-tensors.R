@@ -164,7 +164,7 @@ build_tensors <- function(self, shapes) {
       unname(lapply(specs, function(spec) spec$shape)),
       as.integer(vapply(specs, function(spec) spec$depth, 1L)), self$key
     )
-    .Call(ffi_layer_set_weights, handle, unname(values))
+    .Call(ffi_layers_set_weights, list(handle), list(unname(values)))
   }
   self$handle <- handle
   self$shapes <- if (kind$many) shapes else shapes[[1L]]

@@ -132,7 +132,7 @@ build_native <- function(self, geometry) {
   handle <- .Call(ffi_layer_create, self$kind, self$dtype, native_config(self), self$key)
   out <- if (self$heads) head_sizes(self, widths)$output else widths[1L]
   .Call(ffi_layer_build, handle, as.integer(widths), as.integer(out))
-  .Call(ffi_layer_set_weights, handle, unname(values))
+  .Call(ffi_layers_set_weights, list(handle), list(unname(values)))
 
   if (self$kind == "multi_head_attention") {
     self$config["attention_axes"] <- list(geometry$axes)
@@ -272,12 +272,7 @@ set_layer_weights <- function(self, weights) {
   if (self$calls == "model") {
     return(set_model_weights(self, weights))
   }
-  values <- check_new_weights(self, weights)
-  if (!is.null(self$parts)) {
-    set_parts_weights(self, values)
-  } else if (length(values)) {
-    .Call(ffi_layer_set_weights, self$handle, values)
-  }
+  put_weights(list(self), list(check_new_weights(self, weights)))
   invisible(self)
 }
 

@@ -54,14 +54,7 @@ set_model_weights <- function(self, weights) {
   weights <- by_weight_names(weights, layers)
   last <- cumsum(counts)
   shares <- Map(function(last, count) weights[last - count + seq_len(count)], last, counts)
-  checked <- Map(check_new_weights, layers, lapply(shares, unname))
-  before <- lapply(layers, layer_weights)
-  finished <- FALSE
-  on.exit(if (!finished) {
-    suspendInterrupts(Map(set_layer_weights, layers, lapply(before, unname)))
-  })
-  Map(set_layer_weights, layers, checked)
-  finished <- TRUE
+  put_weights(layers, Map(check_new_weights, layers, lapply(shares, unname)))
   invisible(self)
 }
 

@@ -168,26 +168,15 @@ set_tree_values <- function(tree, values) {
       owners <- c(owners, list(weight$self))
     }
   }
-  before <- lapply(owners, layer_weights)
-  done <- 0L
-  is_finished <- FALSE
-  on.exit(if (!is_finished) {
-    suspendInterrupts(for (i in seq_len(done)) {
-      set_layer_weights(owners[[i]], unname(before[[i]]))
-    })
-  })
-  for (i in seq_along(owners)) {
-    own <- which(vapply(tree$weights, function(weight) identical(weight$self, owners[[i]]), NA))
-    new <- unname(before[[i]])
-    for (j in own) {
-      if (!is.null(values[[j]])) {
-        new[[tree$weights[[j]]$place]] <- values[[j]]
+  put_weights(owners, lapply(owners, function(owner) {
+    new <- unname(layer_weights(owner))
+    for (i in which(vapply(tree$weights, function(weight) identical(weight$self, owner), NA))) {
+      if (!is.null(values[[i]])) {
+        new[[tree$weights[[i]]$place]] <- values[[i]]
       }
     }
-    done <- i
-    set_layer_weights(owners[[i]], new)
-  }
-  is_finished <- TRUE
+    check_new_weights(owner, new)
+  }))
 }
 
 # ---- values from files, by weight ----

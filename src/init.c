@@ -15,7 +15,7 @@ static const R_CallMethodDef entries[] = {
     ENTRY(ffi_layer_build, 3),
     ENTRY(ffi_layer_get_weights, 1),
     ENTRY(ffi_layer_weight_names, 1),
-    ENTRY(ffi_layer_set_weights, 2),
+    ENTRY(ffi_layers_set_weights, 2),
     ENTRY(ffi_layer_info, 1),
     ENTRY(ffi_layer_forward, 7),
     ENTRY(ffi_layer_remember, 8),

@@ -69,9 +69,10 @@ void glue_begin(struct glue_call* call) {
 int glue_is_nested(void) { return shared_is_busy; }
 
 void glue_end(struct glue_call* call) {
-    attn_layer_discard(call->storage);
+    for (; call->new_weights != NULL; call->new_weights = call->new_weights->before) {
+        attn_layer_discard(call->new_weights->storage);
+    }
     attn_layer_destroy(call->layer);
-    call->storage = NULL;
     call->layer = NULL;
     attn_workspace_reset(call->context.workspace, call->uses_shared ? KEPT_BYTES : 0);
     attn_workspace_reset(call->tensors, call->uses_shared ? KEPT_BYTES : 0);

@@ -31,6 +31,14 @@ void glue_register_calls(void);
 /* gives back what calls share, unless one is under way */
 void glue_unregister_calls(void);
 
+/* new weights that a call has made for a layer, which has not got them yet */
+struct glue_new_weights {
+    struct glue_new_weights* before;
+    struct attn_layer* layer;
+    unsigned char* storage;
+    R_xlen_t index; /* of the layer in the list that came from R */
+};
+
 /* Memory and polling of a call. Between begin and end only the poll may leave
  * by longjmp, and it releases the memory on its way. */
 struct glue_call {
@@ -40,7 +48,7 @@ struct glue_call {
     int uses_shared;
     /* what glue_end() gives up, unless it has been handed on: the storage of new weights,
      * a layer that is being read */
-    unsigned char* storage;
+    struct glue_new_weights* new_weights; /* the last of them */
     struct attn_layer* layer;
 };
 
@@ -129,7 +137,7 @@ SEXP ffi_layer_create(SEXP kind, SEXP dtype, SEXP config, SEXP key);
 SEXP ffi_layer_build(SEXP handle, SEXP widths, SEXP output_shape);
 SEXP ffi_layer_get_weights(SEXP handle);
 SEXP ffi_layer_weight_names(SEXP handle);
-SEXP ffi_layer_set_weights(SEXP handle, SEXP weights);
+SEXP ffi_layers_set_weights(SEXP handles, SEXP weights);
 SEXP ffi_layer_info(SEXP handle);
 SEXP ffi_layer_forward(SEXP handle, SEXP inputs, SEXP order, SEXP n_attention, SEXP masks,
                        SEXP row_mask, SEXP options);

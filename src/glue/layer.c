@@ -180,38 +180,77 @@ SEXP ffi_layer_weight_names(SEXP handle) {
     return names;
 }
 
-/* The new weights are read into storage of the call's, where an interrupt loses nothing,
- * and only then given to the layer. */
-SEXP ffi_layer_set_weights(SEXP handle, SEXP weights) {
-    struct attn_layer* layer = glue_layer(handle);
+/* ---- new weights ---- */
+
+/* the array of R for a weight, whose own dims R has checked */
+static struct glue_array weight_array(const struct attn_weight* weight, SEXP x) {
+    int dim[ATTN_MAX_RANK];
+    for (int axis = 0; axis < weight->rank; axis++) {
+        dim[axis] = (int)weight->dim[axis];
+    }
+    return glue_array_with(x, weight->rank, dim, "a weight");
+}
+
+static void check_new_weights(SEXP handle, SEXP weights) {
+    const struct attn_layer* layer = glue_layer(handle);
     if (!layer->built || TYPEOF(weights) != VECSXP || Rf_xlength(weights) != layer->weights) {
         glue_abort("internal", "set_weights() needs a built layer and one array per weight");
+    }
+    for (int i = 0; i < layer->weights; i++) {
+        weight_array(&layer->weight[i], VECTOR_ELT(weights, i));
+    }
+}
+
+/* Storage for the new weights of all layers. Until it is given to them it is the call's,
+ * which discards it where memory is short or an interrupt comes. */
+static enum attn_status stage_all(struct glue_call* call, SEXP handles) {
+    for (R_xlen_t i = 0; i < Rf_xlength(handles); i++) {
+        struct glue_new_weights* new = glue_take(call, 1, sizeof *new);
+        new->layer = glue_layer(VECTOR_ELT(handles, i));
+        new->index = i;
+        ATTN_TRY(attn_layer_stage(new->layer, &new->storage));
+        new->before = call->new_weights;
+        call->new_weights = new;
+    }
+    return ATTN_OK;
+}
+
+static void read_new_weights(struct glue_call* call, const struct glue_new_weights* new,
+                             SEXP weights) {
+    const struct attn_layer* layer = new->layer;
+    for (int i = 0; i < layer->weights; i++) {
+        const struct attn_weight* weight = &layer->weight[i];
+        const struct glue_array array = weight_array(weight, VECTOR_ELT(weights, i));
+        attn_parallel_poll(&call->context);
+        read_weight(call, layer->dtype, weight, &array,
+                    attn_layer_staged_weight(layer, new->storage, i));
+    }
+    attn_layer_pack(&call->context, layer, new->storage);
+}
+
+/* `weights`: for each handle the list of its layer's weights. All layers get theirs or,
+ * where there is not memory for all or an interrupt comes, none. */
+SEXP ffi_layers_set_weights(SEXP handles, SEXP weights) {
+    if (TYPEOF(handles) != VECSXP || TYPEOF(weights) != VECSXP ||
+        Rf_xlength(handles) != Rf_xlength(weights)) {
+        glue_abort("internal", "set_weights() needs a list of weights for each layer");
     }
     if (glue_is_nested()) {
         glue_abort("state", "attn: weights cannot be set from an event that interrupts a call");
     }
-    struct glue_array array[ATTN_MAX_WEIGHTS];
-    for (int i = 0; i < layer->weights; i++) {
-        /* the array's own dims were checked by R */
-        const struct attn_weight* weight = &layer->weight[i];
-        int dim[ATTN_MAX_RANK];
-        for (int axis = 0; axis < weight->rank; axis++) {
-            dim[axis] = (int)weight->dim[axis];
-        }
-        array[i] = glue_array_with(VECTOR_ELT(weights, i), weight->rank, dim, "a weight");
+    for (R_xlen_t i = 0; i < Rf_xlength(handles); i++) {
+        check_new_weights(VECTOR_ELT(handles, i), VECTOR_ELT(weights, i));
     }
     struct glue_call call;
     glue_begin(&call);
-    enum attn_status status = attn_layer_stage(layer, &call.storage);
+    const enum attn_status status = stage_all(&call, handles);
     if (status == ATTN_OK) {
-        for (int i = 0; i < layer->weights; i++) {
-            attn_parallel_poll(&call.context);
-            read_weight(&call, layer->dtype, &layer->weight[i], &array[i],
-                        attn_layer_staged_weight(layer, call.storage, i));
+        for (struct glue_new_weights* new = call.new_weights; new != NULL; new = new->before) {
+            read_new_weights(&call, new, VECTOR_ELT(weights, new->index));
         }
-        attn_layer_pack(&call.context, layer, call.storage);
-        attn_layer_take(layer, call.storage);
-        call.storage = NULL;
+        for (; call.new_weights != NULL; call.new_weights = call.new_weights->before) {
+            attn_layer_take(call.new_weights->layer, call.new_weights->storage);
+        }
     }
     glue_end_checked(&call, status);
     return R_NilValue;

@@ -91,7 +91,7 @@ test_that("weights are made and set only in shapes that fit", {
     "a layer is built once" = build(output = rep(1L, 99)),
     "widths and output dims must be positive" = build(c(3L, 0L, 3L)),
     "widths and output dims must be positive" = build(output = -1L),
-    "set_weights() needs a built layer" = .Call(ffi_layer_set_weights, handle, list())
+    "set_weights() needs a built layer" = .Call(ffi_layers_set_weights, list(handle), list(list()))
   ))
   expect_refusals(alist(
     "the weights would be larger than memory can address" = build(huge, rep(huge[1], 8))
@@ -103,12 +103,12 @@ test_that("weights are made and set only in shapes that fit", {
   set <- function(at, value) {
     changed <- lapply(before, `+`, 1)
     changed[at] <- list(value)
-    .Call(ffi_layer_set_weights, handle, changed)
+    .Call(ffi_layers_set_weights, list(handle), list(changed))
   }
   expect_refusals(alist(
     "a layer is built once" = build(),
     "set_weights() needs a built layer" = set(99, 1),
-    "set_weights() needs a built layer" = .Call(ffi_layer_set_weights, handle, 1),
+    "set_weights() needs a built layer" = .Call(ffi_layers_set_weights, list(handle), list(1)),
     "a weight is not a numeric array" = set(1, "a"),
     "a weight is not a numeric array" = set(2, NULL),
     "a weight does not have the length of its dims" = set(4, 1)
