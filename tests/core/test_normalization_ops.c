@@ -112,8 +112,9 @@ static void shapes(enum attn_dtype dtype) {
 /* a row of equal numbers is 0 after its mean, to the rounding of the mean */
 static void constant_rows(enum attn_dtype dtype) {
     const struct attn_context context = context_new(1);
-    const double values[] = {0, 1, -3.3, 12345.678, 1e-20};
-    for (int v = 0; v < 5; v++) {
+    const double huge = dtype == ATTN_FLOAT32 ? 3e38 : 1.7e308;
+    const double values[] = {0, 1, -3.3, 12345.678, 1e-20, 1e30, huge};
+    for (int v = 0; v < 7; v++) {
         struct tensor x = tensor_new(dtype, 37), y = tensor_new(dtype, 37);
         for (int i = 0; i < 37; i++) {
             tensor_set(&x, i, values[v]);
@@ -126,6 +127,41 @@ static void constant_rows(enum attn_dtype dtype) {
                   tensor_get(&y, i));
         }
         CHECK(tensor_end(&x) && tensor_end(&y), "wrote behind an output");
+    }
+}
+
+/* Squares, or the sum, overflow: the result is that of the row divided by 2^power, and
+ * of equal numbers 0. In place as well. */
+static void huge_rows(enum attn_dtype dtype) {
+    static const int columns[] = {1, 2, 7, 16, 33, 100, 1025};
+    const struct attn_context context = context_new(1);
+    const double factor = ldexp(1, dtype == ATTN_FLOAT32 ? 123 : 1019);
+    struct dice dice = {29};
+    for (int i = 0; i < 21; i++) {
+        const enum attn_normalizing how = (enum attn_normalizing)(i % 3);
+        const ptrdiff_t count = columns[i / 3];
+        struct tensor x = tensor_normal(&dice, dtype, count), huge = tensor_new(dtype, count);
+        struct tensor y = tensor_new(dtype, count), z = tensor_new(dtype, count);
+        for (ptrdiff_t j = 0; j < count; j++) {
+            tensor_set(&x, j, tensor_get(&x, j) + 3); /* 2^-3 .. 2^4, and not 0 */
+            tensor_set(&huge, j, factor * tensor_get(&x, j));
+        }
+        struct attn_normalization problem = {how,  1,     count, x.data, NULL, NULL,
+                                             NULL, 1e-30, NULL,  y.data};
+        attn_normalize(&context, dtype, &problem);
+        problem.x = huge.data;
+        problem.y = z.data;
+        attn_normalize(&context, dtype, &problem);
+        problem.y = huge.data;
+        attn_normalize(&context, dtype, &problem);
+        CHECK(memcmp(z.data, huge.data, tensor_bytes(&z)) == 0, "in place it is another result");
+        for (ptrdiff_t j = 0; j < count && (count > 1 || how == ATTN_NORMALIZE_RMS); j++) {
+            const double wanted = tensor_get(&y, j), got = tensor_get(&z, j);
+            CHECK(fabs(got - wanted) <= 64 * unit_of(dtype) * (1 + fabs(wanted)),
+                  "huge row %d of %td: %g is %g", i, count, wanted, got);
+        }
+        CHECK(tensor_end(&x) && tensor_end(&y) && tensor_end(&z) && tensor_end(&huge),
+              "wrote behind an output");
     }
 }
 
@@ -147,6 +183,7 @@ static void threads(enum attn_dtype dtype) {
 int main(void) {
     for_each_setting(shapes);
     for_each_setting(constant_rows);
+    for_each_setting(huge_rows);
     for_each_setting(threads);
     return checks_end();
 }

@@ -49,7 +49,7 @@ compile_native() { # compile_native TEST
 compile_emulated() { # compile_emulated TEST
   ! processor_has avx512f && processor_has avx2 && processor_has fma || return 1
   emulate_avx512 "$core_source/kernels" emulated_kernels &&
-    compile_test "$1" emulated emulated_kernels gcc -fopenmp -ftree-loop-vectorize \
+    compile_test "$1" emulated emulated_kernels gcc -fopenmp -Wno-psabi \
       -I"$core_tests/emulated"
 }
 
