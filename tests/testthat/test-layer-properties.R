@@ -192,3 +192,26 @@ test_that("a layer that was called once gives its symbolic input and output", {
   expect_length(attention$input, 2)
   expect_identical(attention$output, result)
 })
+
+test_that("properties are read and set by name alone", {
+  layer <- small_mha()
+  before <- get_config(layer)
+  expect_attn_error(layer[1], "argument", "used with `\\$` or `\\[\\[`, not with `\\[`")
+  expect_attn_error(layer["name"], "argument", "not with")
+  for (i in list(1, NULL, NA_character_, c("name", "dtype"))) {
+    expect_attn_error(layer[[i]] <- "a", "argument", "the name of a property")
+  }
+  expect_attn_error(layer[["num_heads"]] <- 3, "read_only", "num_heads")
+  expect_identical(get_config(layer), before)
+  expect_attn_error(layer$query_dense$weights, "argument", "one of name, kernel")
+})
+
+test_that("set_weights() of a layer takes a list of weights and nothing more", {
+  layer <- small_mha()
+  weights <- lapply(layer$get_weights(), `+`, 1)
+  expect_identical(layer$set_weights(weights), layer)
+  expect_equal(layer$get_weights(), weights, tolerance = 1e-6)
+  expect_attn_error(layer$set_weights(), "argument", "weights")
+  expect_attn_error(layer$set_weights(weights, 1), "argument")
+  expect_equal(layer$get_weights(), weights, tolerance = 1e-6)
+})

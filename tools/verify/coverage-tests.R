@@ -15,19 +15,34 @@ suppressPackageStartupMessages({
 })
 
 # covr counts the functions of the namespace, but not those in its lists: the tables of the
-# kinds of layers, of properties, of methods.
+# kinds of layers, of properties, of methods, some of which another function has made.
+is_uncounted <- function(value) {
+  is.function(value) && !is.primitive(value) && !"covr" %in% all.names(body(value)) &&
+    identical(topenv(environment(value)), asNamespace("attn"))
+}
 count_listed <- function(value, name) {
   if (is.list(value)) {
     elements <- if (is.null(names(value))) seq_along(value) else names(value)
     Map(count_listed, value, paste0(name, "$", elements))
-  } else if (is.function(value) && identical(environment(value), asNamespace("attn")) &&
-    !"covr" %in% all.names(body(value))) {
+  } else if (is_uncounted(value)) {
     covr:::replace(covr:::replacement(name, asNamespace("attn"), value))
   }
 }
 invisible(covr:::trace_environment(asNamespace("attn")))
 for (name in ls(asNamespace("attn"), all.names = TRUE)) {
   count_listed(get(name, asNamespace("attn")), name)
+}
+
+# What makes such tables ran when the package was installed: it runs once more, where it
+# changes nothing, to be counted.
+apart <- new.env(parent = asNamespace("attn"))
+for (file in list.files(file.path(Sys.getenv("ATTN_ROOT"), "R"), full.names = TRUE)) {
+  for (line in as.list(parse(file, keep.source = FALSE))) {
+    if (is.call(line) && identical(line[[1L]], as.name("<-")) && is.call(line[[3L]]) &&
+      !identical(line[[3L]][[1L]], as.name("function"))) {
+      eval(line, apart)
+    }
+  }
 }
 
 # large files and small ones in each part
