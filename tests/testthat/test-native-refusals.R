@@ -308,3 +308,20 @@ test_that("paths, checksums, JSON, threads and random numbers want what they are
   ))
   expect_identical(.Call(ffi_threads, NULL), threads)
 })
+
+test_that("a layer is called with three inputs, once it is built", {
+  options <- list(
+    causal = FALSE, window = 0L, dead_row = "mean", training = FALSE, scores = FALSE,
+    reference = FALSE, projections = FALSE, mask_threshold = 0
+  )
+  handle <- .Call(ffi_layer_create, "attention", "float32", layer_config(), c(1, 2))
+  x <- random_array(2, 3, 4)
+  forward <- function(inputs) {
+    .Call(ffi_layer_forward, handle, inputs, 0:1, 1L, list(), NULL, options)
+  }
+  expect_refusals(alist(
+    "a call needs three inputs" = forward(list(x, x)),
+    "a call needs three inputs" = forward(x),
+    "a call needs a built layer" = forward(list(x, x, NULL))
+  ))
+})
