@@ -178,7 +178,7 @@ routines <- here$routines()
 use_handle <- function(handle) {
   info <- .Call(routines$ffi_layer_info, handle)
   weights <- .Call(routines$ffi_layer_get_weights, handle)
-  if (info$built) .Call(routines$ffi_layer_set_weights, handle, weights)
+  if (info$built) .Call(routines$ffi_layers_set_weights, list(handle), list(weights))
   .Call(routines$ffi_layer_weight_names, handle)
   serialize(handle, NULL)
 }
