@@ -69,10 +69,21 @@ parse_json_bytes <- function(bytes, owner, path, what) {
   if (.Call(ffi_json_depth, bytes) > json_depth) {
     abort_file(owner, path, sprintf("%s is nested deeper than %d levels", what, json_depth))
   }
-  tryCatch(jsonlite::parse_json(bytes_as_text(bytes)), error = function(error) {
+  tryCatch(parse_json_text(bytes_as_text(bytes)), error = function(error) {
     reason <- trimws(strsplit(conditionMessage(error), "\n", fixed = TRUE)[[1L]][1L])
     abort_file(owner, path, sprintf("%s is not JSON: %s", what, reason), parent = error)
   })
+}
+
+# jsonlite takes what is wrong with a text, with a piece of it, for a format of C's printf():
+# "%n" in a text that is not JSON ends R. So only JSON is given to its parser.
+parse_json_text <- function(text) {
+  verdict <- jsonlite::validate(text)
+  if (!isTRUE(as.vector(verdict))) {
+    stop(c(attr(verdict, "err"), "it cannot be parsed")[1L], call. = FALSE)
+  }
+  # Not fromJSON(), which would read files and addresses.
+  jsonlite::parse_json(text)
 }
 
 bytes_as_text <- function(bytes) {

@@ -296,8 +296,7 @@ from_config <- function(config, custom_objects = NULL, ...) {
 
 config_from_json <- function(text, owner) {
   tryCatch(
-    # Not fromJSON(), which would read files and addresses.
-    jsonlite::parse_json(text),
+    parse_json_text(text),
     error = function(error) {
       abort_argument(owner, "config", "a list, or a string of JSON", text,
         subclass = "attn_error_config"

@@ -241,6 +241,18 @@ test_that("members of another content than they claim are refused", {
   expect_refused(tiny_members(metadata = list(data = charToRaw("[]"))), "which version")
 })
 
+test_that("a text that is not JSON may have the formats of printf in it", {
+  for (text in c("{\"a\": %n%n%n}", "%n", "[1, %s%s%s]", "{\"%n\": 1")) {
+    for (read in list(load_model_config, function(bytes) {
+      parse_json_bytes(bytes, "f()", "x", "config.json")
+    })) {
+      expect_attn_error(read(charToRaw(text)), "file", "not JSON")
+    }
+    expect_attn_error(from_config(text), "config")
+  }
+  expect_identical(parse_json_text("{\"a\": \"%n\"}"), list(a = "%n"))
+})
+
 test_that("JSON that is nested too deeply is refused before it is parsed", {
   json <- function(depth) charToRaw(paste0(strrep("[", depth), strrep("]", depth)))
   expect_attn_error(parse_json_bytes(json(101), "f()", "x", "config.json"), "file", "101|deeper")
