@@ -68,7 +68,7 @@ if (requireNamespace("hdf5r", quietly = TRUE)) {
 # The state of a layer within what serialize() makes; its length stands before it.
 layer <- layer_multi_head_attention(num_heads = 1, key_dim = 1)
 query <- array(0, c(1, 1, 1))
-layer(query, query)
+invisible(layer(query, query))
 stream <- serialize(layer, NULL)
 state_start <- grepRaw("ATTNLAY1", stream, fixed = TRUE)
 state_size <- sum(as.integer(stream[state_start - 4:1]) * 256^(3:0))
@@ -284,7 +284,81 @@ each_config <- function(count) {
   )
 }
 
+# ---- small files that claim to be large ----
+
+number <- function(x, width) as.raw(floor(x / 256^(seq_len(width) - 1)) %% 256)
+
+header_file <- function(header, data = raw(), size = nchar(header)) {
+  c(number(size, 8), charToRaw(header), data)
+}
+
+shape_file <- function(shape, end) {
+  header_file(sprintf("{\"a\":{\"dtype\":\"F64\",\"shape\":%s,\"data_offsets\":[0,%s]}}", shape, end), raw(8))
+}
+
+# A member of a ZIP archive that is said to have this size, in both of its headers.
+grown_member <- function(bytes, name, size) {
+  for (at in grepRaw(name, bytes, fixed = TRUE, all = TRUE)) {
+    if (identical(bytes[at - 30 + 0:3], as.raw(c(0x50, 0x4B, 3, 4)))) bytes[at - 30 + 22:25] <- number(size, 4)
+    if (identical(bytes[at - 46 + 0:3], as.raw(c(0x50, 0x4B, 1, 2)))) bytes[at - 46 + 24:27] <- number(size, 4)
+  }
+  bytes
+}
+
+hostile_files <- function() {
+  giant <- sub("\"units\": 1", "\"units\": 2147483647", rawToChar(formats$config$bytes), fixed = TRUE)
+  read <- attn:::read_safetensors(in_file(formats$safetensors$bytes, identity))
+  list(
+    "a header of 2^62 bytes" = header_file("{}", size = 2^62),
+    "a header of 99 MB" = header_file("{}", size = 99e6),
+    "a tensor of 8 TB" = shape_file("[1000000,1000000]", "8000000000000"),
+    "a tensor beyond 64 bits" = shape_file("[9000000000000000000,9000000000000000000]", "8"),
+    "a tensor whose size wraps to 8" = shape_file("[2305843009213693953]", "8"),
+    "100,000 levels of JSON" = charToRaw(strrep("[", 1e5)),
+    "a layer of 2^31 units beside 3 weights" = save_as(function(model, path) {
+      attn:::write_safetensors(path, read$tensors, metadata = c(config = giant))
+    }, ".safetensors"),
+    "a ZIP member of 4 GB" = if (!is.null(formats$keras)) grown_member(formats$keras$bytes, "model.weights.h5", 2^32 - 2),
+    "a config.json of 4 GB" = if (!is.null(formats$keras)) grown_member(formats$keras$bytes, "config.json", 2^32 - 2)
+  )
+}
+
+status_of <- function(field) {
+  line <- grep(paste0("^", field, ":"), readLines("/proc/self/status"), value = TRUE)
+  as.numeric(gsub("[^0-9]", "", line)) / 1024
+}
+
+each_hostile <- function() {
+  if (!file.exists("/proc/self/clear_refs")) {
+    return(proof_skipped("P10", "small files that claim to be large", "there is no /proc/self/clear_refs"))
+  }
+  files <- Filter(Negate(is.null), hostile_files())
+  read <- function(bytes) if (identical(bytes[1], charToRaw("["))) load_model_config(bytes) else load_model(bytes)
+  # what is read first brings code into memory; hostile files are read once, when they count
+  for (right in c("safetensors", "keras")) {
+    if (!is.null(formats[[right]])) outcome_of(function(bytes) !is.null(read(bytes)), formats[[right]]$bytes)
+  }
+  refused <- 0
+  growth <- slowest <- 0
+  for (name in names(files)) {
+    gc()
+    before <- status_of("VmRSS")
+    cat("5", file = "/proc/self/clear_refs")
+    started <- proc.time()
+    outcome <- outcome_of(function(bytes) !is.null(read(bytes)), files[[name]])
+    slowest <- max(slowest, sum((proc.time() - started)[c("user.self", "sys.self")]))
+    growth <- max(growth, status_of("VmHWM") - before - length(files[[name]]) / 2^20)
+    if (outcome != "refused") message(name, ": ", outcome)
+    refused <- refused + (outcome == "refused")
+  }
+  proof("P10", sprintf("small files that claim to be large (%s, ...)", toString(names(files)[c(3, 7, 8)])),
+    sprintf("%d of %d refused; %.1f MiB beyond the file's size and %.2f s at most", refused, length(files), growth, slowest),
+    "all, 16 MiB, 1 s", refused == length(files) && growth <= 16 && slowest <= pick(10, 1)
+  )
+}
+
 switch(commandArgs(TRUE)[1],
   damage = each_damage(),
-  configs = each_config(pick(400, 40000))
+  configs = each_config(pick(400, 40000)),
+  hostile = each_hostile()
 )

@@ -1,0 +1,123 @@
+#!/usr/bin/env bash
+# Files: saves that are cut short, files that are damaged or hostile, and fuzzers over the
+# readers. ATTN_FUZZ_RUNS: how often the header of a safetensors file is tried in the long
+# form (default 1e9).
+set -u
+# shellcheck source=tools/verify/proof.sh
+. "$ATTN_ROOT/tools/verify/proof.sh"
+here=$ATTN_ROOT/tools/verify
+core=$ATTN_ROOT/tests/core
+cores=$(nproc 2>/dev/null || echo 1)
+
+# ---- saves ----
+
+Rscript --vanilla "$here/files-saves.R" kills
+if gcc -shared -fPIC -O1 "$here/files-faults.c" -o "$scratch/faults.so" -ldl; then
+  LD_PRELOAD="$scratch/faults.so" Rscript --vanilla "$here/files-saves.R" faults "$scratch/faults.so"
+else
+  proof_skipped P10 "each write, sync and rename of a save fails once" "no compiler for the preloaded library"
+fi
+mkdir "$scratch/disk"
+in_small_disk() {
+  # shellcheck disable=SC2016  # the inner shell's
+  unshare -m sh -c 'mount -t tmpfs -o size=1m tmpfs "$0" && exec "$@"' "$scratch/disk" "$@"
+}
+if [ "$(id -u)" = 0 ] && in_small_disk true 2>/dev/null; then
+  in_small_disk Rscript --vanilla "$here/files-saves.R" full "$scratch/disk"
+else
+  proof_skipped P10 "saves to a full disk" "a file system can be mounted by root alone"
+fi
+
+# ---- damaged files ----
+
+Rscript --vanilla "$here/files-damage.R" damage
+Rscript --vanilla "$here/files-damage.R" hostile
+# a config may ask for any memory
+(ulimit -v 6000000 && exec Rscript --vanilla "$here/files-damage.R" configs)
+
+# ---- fuzzers ----
+
+include=(-I"$ATTN_ROOT/src/core" -I"$ATTN_ROOT/src/kernels" -I"$ATTN_ROOT/src/ops"
+  -I"$ATTN_ROOT/src/layers" -I"$core")
+sanitize=(-g -O2 "-fsanitize=fuzzer,address,undefined" -fno-sanitize-recover=all)
+# comparing what is compared costs more time than it finds in these
+light=("-fno-sanitize-coverage=trace-cmp,indirect-calls")
+# an allocation of the fuzzer's own for each run
+export ASAN_OPTIONS=malloc_context_size=0:quarantine_size_mb=1:thread_local_quarantine_size_kb=16
+
+# fuzz_build NAME FLAG... FILE...
+fuzz_build() {
+  clang "${sanitize[@]}" "${include[@]}" "$core/fuzz_$1.c" "${@:2}" -lm -o "$scratch/fuzz_$1"
+}
+
+# fuzz NAME RUNS LENGTH PROCESSES FLAG...: sets executed, crashes, edges, rate
+fuzz() {
+  local name=$1 each=$(($2 / $4)) job log jobs=() started seconds status
+  crashes=0
+  started=$(date +%s)
+  mkdir -p "$scratch/found_$name"
+  for job in $(seq "$4"); do
+    "$scratch/fuzz_$name" -seed=$((1000 + job)) -runs="$each" -max_len="$3" -print_final_stats=1 \
+      -artifact_prefix="$scratch/$name-" -reload=0 "${@:5}" "$scratch/found_$name" "$core/corpus/$name" \
+      >"$scratch/fuzz_$name.$job.log" 2>&1 &
+    jobs+=($!)
+  done
+  for job in "${jobs[@]}"; do
+    wait "$job"
+    status=$?
+    if [ "$status" -ne 0 ]; then crashes=$((crashes + 1)); fi
+  done
+  seconds=$(($(date +%s) - started))
+  executed=0
+  edges=0
+  for log in "$scratch/fuzz_$name".*.log; do
+    executed=$((executed + $(sed -n 's/^stat::number_of_executed_units: *//p' "$log")))
+    each=$(grep -o ' cov: [0-9]*' "$log" | tail -n 1 | tr -dc 0-9)
+    if [ "${each:-0}" -gt "$edges" ]; then edges=$each; fi
+    if [ "$crashes" -gt 0 ]; then tail -n 30 "$log" >&2; fi
+  done
+  rate=$((executed / (seconds > 0 ? seconds : 1)))
+}
+
+# fuzz_proof WHAT NAME RUNS LENGTH PROCESSES FLAG...
+fuzz_proof() {
+  local bound="0 crashes in $3"
+  fuzz "${@:2}"
+  # each process rounds down
+  proof P10 "fuzzed under ASAN and UBSAN: $1" \
+    "$crashes crashes in $executed executions ($edges edges, $rate a second)" "$bound" \
+    test "$crashes" -eq 0 -a "$executed" -ge $(($3 - $5))
+}
+
+if ! command -v clang >/dev/null 2>&1 && ! apt_install clang >&2; then
+  proof_skipped P10 "fuzzed under ASAN and UBSAN" "there is no clang"
+  exit 0
+fi
+src=$ATTN_ROOT/src
+if fuzz_build header "${light[@]}" "$src"/core/{json,safetensors,stored}.c; then
+  fuzz_proof "headers of safetensors files" header "$(pick 300000 "${ATTN_FUZZ_RUNS:-1000000000}")" \
+    128 "$cores" -len_control=0 -entropic=0 -detect_leaks=0 -reduce_inputs=0
+fi
+if fuzz_build json "$src/core/json.c"; then
+  fuzz_proof "JSON" json "$(pick 50000 20000000)" 512 "$cores"
+fi
+if [ "$ATTN_VERIFY" = long ]; then
+  # the kernels, which take minutes to compile for a fuzzer, are not what is tried here
+  mkdir "$scratch/objects"
+  for file in "$src"/kernels/*.c; do
+    gcc -O1 -c "${include[@]}" "$file" -o "$scratch/objects/kernel_$(basename "$file").o"
+  done
+  for file in "$src"/core/*.c "$src"/ops/*.c "$src"/layers/*.c; do
+    clang -g -O1 -c -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all \
+      "${include[@]}" "$file" -o "$scratch/objects/$(basename "$(dirname "$file")")_$(basename "$file").o"
+  done
+  if fuzz_build hdf5 "$src"/core/hdf5*.c "$src/core/stored.c"; then
+    fuzz_proof "HDF5 files" hdf5 2000000 8192 "$cores"
+  fi
+  if fuzz_build state "$scratch"/objects/*.o; then
+    fuzz_proof "the state of a layer, run where it is accepted" state 10000000 1024 "$cores"
+  fi
+  if fuzz_build einsum "$scratch"/objects/*.o; then
+    fuzz_proof "einsum equations, computed where they are accepted" einsum 5000000 64 "$cores"
+  fi
+fi
