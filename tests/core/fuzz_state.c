@@ -63,7 +63,7 @@ static void run(struct attn_layer* layer) {
     struct attn_workspace workspace = {0};
     const struct attn_context context = {&workspace, 1, NULL, NULL};
     if (attn_layer_forward(&context, layer, &call) == ATTN_OK) {
-        attn_layer_count(layer, &call);
+        attn_layer_count(layer, call.training);
         fuzz_sink = ((const unsigned char*)output)[0];
     }
     attn_workspace_reset(&workspace, 0);
@@ -94,7 +94,8 @@ int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {
     memcpy(copy, bytes, size);
     if (size >= ATTN_STATE_CHECKSUM) {
         attn_put(copy + size - ATTN_STATE_CHECKSUM,
-                 attn_state_checksum(copy, size - ATTN_STATE_CHECKSUM), ATTN_STATE_CHECKSUM);
+                 attn_state_checksum(&attn_context_alone, copy, size - ATTN_STATE_CHECKSUM),
+                 ATTN_STATE_CHECKSUM);
     }
     struct attn_layer* layer = NULL;
     const enum attn_status status = attn_layer_state_read(copy, size, &layer);
