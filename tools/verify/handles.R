@@ -19,7 +19,7 @@ for (package in c("xml2", "data.table")) {
 # ---- processes ----
 
 forge <- file.path(top, paste0("forge", .Platform$dynlib.ext))
-file.copy(file.path(root, "tools/verify/handles-forge.c"), file.path(top, "forge.c"))
+invisible(file.copy(file.path(root, "tools/verify/handles-forge.c"), file.path(top, "forge.c")))
 built <- system2(file.path(R.home("bin"), "R"), c("CMD", "SHLIB", "-o", shQuote(forge), "forge.c"),
   stdout = FALSE, stderr = "forge.log"
 )
