@@ -97,14 +97,14 @@ clone_inputs <- function(self, given, owner) {
 
 clone_functional <- function(self, input_tensors, how) {
   inputs <- clone_inputs(self, input_tensors, how$owner)
-  made <- new.env(parent = emptyenv()) # layers, by the address of the original
-  tensors <- new.env(parent = emptyenv())
-  Map(function(tensor, input) assign(tensor_key(tensor), input, envir = tensors),
+  made <- new_map() # layers, by the address of the original
+  tensors <- new_map()
+  Map(function(tensor, input) map_set(tensors, tensor_key(tensor), input),
     self$input_tensors, inputs
   )
   swap <- function(x) {
     if (is_keras_tensor(x)) {
-      return(tensors[[tensor_key(x)]])
+      return(map_get(tensors, tensor_key(x)))
     }
     if (is_plain_list(x)) lapply(x, swap) else x
   }
@@ -114,14 +114,14 @@ clone_functional <- function(self, input_tensors, how) {
       clone_operation(original, swap(node$inputs), swap(node$arguments))
     } else {
       key <- node_key(original)
-      if (is.null(made[[key]])) {
-        assign(key, clone_layer(original, how), envir = made)
+      if (is.null(map_get(made, key))) {
+        map_set(made, key, clone_layer(original, how))
       }
-      call_clone(made[[key]], swap(node$inputs), swap(node$arguments), how)
+      call_clone(map_get(made, key), swap(node$inputs), swap(node$arguments), how)
     }
     flat <- find_tensors(results)
     for (i in seq_along(flat)) {
-      assign(paste(node_key(node), i), flat[[i]], envir = tensors)
+      map_set(tensors, result_key(node_key(node), i), flat[[i]])
     }
   }
   copy <- keras_model(
@@ -161,14 +161,14 @@ clone_sequential <- function(self, input_tensors, how) {
   } else if (!is.null(input_tensors)) {
     check_model_tensors(input_tensors, how$owner, "input_tensors")
   }
-  made <- new.env(parent = emptyenv())
+  made <- new_map()
   layers <- lapply(self$layers, function(layer) {
     original <- layer_self(layer)
     key <- node_key(original)
-    if (is.null(made[[key]])) {
-      assign(key, clone_layer(original, how), envir = made)
+    if (is.null(map_get(made, key))) {
+      map_set(made, key, clone_layer(original, how))
     }
-    made[[key]]
+    map_get(made, key)
   })
   copy <- keras_model_sequential(name = self$name, layers = c(input, layers))
   copy_trainable(self, layer_self(copy))

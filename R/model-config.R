@@ -125,16 +125,16 @@ own_calls <- function(self, members) {
 
 # A function: tensor -> list(name, number of the call, number of the result).
 tensor_places <- function(members, calls) {
-  places <- new.env(parent = emptyenv())
+  places <- new_map()
   for (i in seq_along(members)) {
     for (j in seq_along(calls[[i]])) {
-      places[[node_key(calls[[i]][[j]])]] <- list(
+      map_set(places, node_key(calls[[i]][[j]]), list(
         name = members[[i]]$name, call = j - 1L, shift = members[[i]]$kind == "functional"
-      )
+      ))
     }
   }
   function(tensor, as_output = FALSE) {
-    place <- places[[node_key(tensor$node)]]
+    place <- map_get(places, node_key(tensor$node))
     # where Keras names the results of a model, it counts one call more: the one that a
     # functional model has of itself
     call <- place$call + (as_output && place$shift)

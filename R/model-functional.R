@@ -134,16 +134,16 @@ set_model_graph <- function(self, inputs, outputs, nodes) {
 # for an optional one that is not given. What the call says of training wins over what the
 # calls of the layers said.
 trace_functional <- function(tracer, self, inputs, arguments) {
-  values <- new.env(parent = emptyenv())
+  values <- new_map()
   input_keys <- vapply(self$input_tensors, tensor_key, "")
   for (i in seq_along(input_keys)) {
     if (!is.null(inputs[[i]])) {
-      assign(input_keys[i], inputs[[i]], envir = values)
+      map_set(values, input_keys[i], inputs[[i]])
     }
   }
   resolve <- function(x) {
     if (is_keras_tensor(x)) {
-      return(values[[tensor_key(x)]])
+      return(map_get(values, tensor_key(x)))
     }
     if (is_plain_list(x)) lapply(x, resolve) else x
   }
@@ -159,7 +159,7 @@ trace_functional <- function(tracer, self, inputs, arguments) {
       made <- trace_layer(tracer, layer, given, call)
       key <- node_key(node)
       for (i in seq_along(made)) {
-        assign(paste(key, i), made[[i]], envir = values)
+        map_set(values, result_key(key, i), made[[i]])
       }
     }
   }

@@ -8,7 +8,10 @@ node_keys <- function(nodes) .Call(ffi_addresses, nodes)
 
 node_key <- function(node) .Call(ffi_addresses, list(node))
 
-tensor_key <- function(tensor) paste(node_key(tensor$node), tensor$index)
+tensor_key <- function(tensor) result_key(node_key(tensor$node), tensor$index)
+
+# of result `index` of the node with that key
+result_key <- function(key, index) paste(index, key)
 
 # list(nodes, layers): the nodes in an order in which they can be computed, and the layers
 # (`self` of each) as `model$layers` lists them. `inputs` are those of input layers.
@@ -49,25 +52,25 @@ unused_inputs <- function(inputs, nodes) {
 # the order in which they are met.
 walk_graph <- function(inputs, outputs, owner) {
   input_keys <- vapply(inputs, tensor_key, "")
-  done <- new.env(parent = emptyenv())
-  met <- new.env(parent = emptyenv())
+  done <- new_map()
+  met <- new_map()
   nodes <- list()
   layers <- list()
   visit <- function(tensor) {
     node <- tensor$node
     key <- node_key(node)
-    if (!is.null(done[[key]])) {
+    if (!is.null(map_get(done, key))) {
       return(invisible())
     }
-    assign(key, TRUE, envir = done)
+    map_set(done, key, TRUE)
     self <- layer_self(node$layer)
-    is_input <- paste(key, tensor$index) %in% input_keys
+    is_input <- result_key(key, tensor$index) %in% input_keys
     if (is_input_node(node) && !is_input) {
       abort_missing_input(self, owner)
     }
     layer_key <- node_key(self)
-    if (is.null(met[[layer_key]])) {
-      assign(layer_key, TRUE, envir = met)
+    if (is.null(map_get(met, layer_key))) {
+      map_set(met, layer_key, TRUE)
       layers[[length(layers) + 1L]] <<- self
     }
     if (!is_input) {
@@ -130,33 +133,32 @@ graph_from_inputs <- function(inputs, outputs, flat_inputs, owner) {
   }
   flat_outputs <- flatten_structure(outputs)
   nodes <- walk_graph(flat_inputs, flat_outputs, owner)$nodes
-  copies <- new.env(parent = emptyenv())
+  copies <- new_map()
   for (tensor in flat_inputs) {
-    assign(tensor_key(tensor), if (is_input_node(tensor$node)) tensor else {
+    map_set(copies, tensor_key(tensor), if (is_input_node(tensor$node)) tensor else {
       keras_input(
         batch_shape = dim(tensor), dtype = tensor$dtype, name = paste0(tensor$name, "CLONE")
       )
-    }, envir = copies)
+    })
   }
-  copied_nodes <- new.env(parent = emptyenv())
+  copied_nodes <- new_map()
   copy_of <- function(x) {
     if (!is_keras_tensor(x)) {
       return(if (is_plain_list(x)) lapply(x, copy_of) else x)
     }
     key <- tensor_key(x)
-    if (is.null(copies[[key]])) {
-      node <- copied_nodes[[node_key(x$node)]]
-      copy <- new_keras_tensor(dim(x), x$dtype, node = node, index = x$index)
-      assign(key, copy, envir = copies)
+    if (is.null(map_get(copies, key))) {
+      node <- map_get(copied_nodes, node_key(x$node))
+      map_set(copies, key, new_keras_tensor(dim(x), x$dtype, node = node, index = x$index))
     }
-    copies[[key]]
+    map_get(copies, key)
   }
   begins <- node_keys(lapply(flat_inputs, function(x) x$node))
   for (node in nodes) {
     key <- node_key(node)
     if (!(key %in% begins)) {
       made <- new_node(layer_self(node$layer), copy_of(node$inputs), copy_of(node$arguments))
-      assign(key, made, envir = copied_nodes)
+      map_set(copied_nodes, key, made)
     }
   }
   list(inputs = copy_of(inputs), outputs = copy_of(outputs))
