@@ -80,7 +80,7 @@ sees_planted() {
     ! env "$2" ASAN_OPTIONS=$address_options:detect_leaks=0 R_HOME="$(R RHOME)" \
       LD_LIBRARY_PATH="$(R RHOME)/lib" "$(R RHOME)/bin/exec/R" --vanilla --no-echo \
       -e 'dyn.load("planted.so"); .Call("planted_read", 1L)' >run.log 2>&1 </dev/null
-    grep -q 'heap-buffer-overflow' run.log
+    grep -qE 'heap-buffer-overflow|runtime error' run.log
   )
 }
 
@@ -110,7 +110,7 @@ sanitized_r() {
       "UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1:log_path=$scratch/reports/gcc")
     say "not under the sanitizers: test-memory.R, which measures memory; without the search for" \
       "leaks, as they start other programs: $tests_with_processes"
-    [ "$first" = "$second" ] || first="$first; with other processes: $second"
+    first="$first; with other processes: $second"
   fi
   reports=$(sanitizer_reports gcc)
   proof P11 "R tests ($what) under gcc's address, leak and undefined-behaviour sanitizers" \
@@ -159,7 +159,7 @@ races() {
   fi
   mkdir -p "$objects"
   local build=(clang -std=gnu11 -g -O1 -fopenmp -fsanitize=thread "${includes[@]:0:5}" -I"$core_tests")
-  each_file "${build[*]@Q} -c {} -o ${objects@Q}/\$(basename {} .c).o" "$src"/core/*.c "$src"/kernels/*.c "$src"/ops/*.c "$src"/layers/*.c "$src"/models/*.c \
+  each_file "${build[*]@Q} -c {} -o $(object_in "$objects")" "$src"/core/*.c "$src"/kernels/*.c "$src"/ops/*.c "$src"/layers/*.c "$src"/models/*.c \
     "$core_tests/oracle.c" >"$scratch/reports/races" || return
   for test in random elementary matmul attend_kernels scores attention activation_ops \
     normalization_ops layout_ops einsum_ops sequence_ops cached_attention program planted; do

@@ -10,7 +10,7 @@ core_objects() {
   local folder=$scratch/core/$1
   mkdir -p "$folder"
   shift
-  each_file "${*@Q} ${includes[*]@Q} -c {} -o ${folder@Q}/\$(basename {} .c).o" "${core_sources[@]}" "$core_tests/oracle.c" >"$folder/log"
+  each_file "${*@Q} ${includes[*]@Q} -c {} -o $(object_in "$folder")" "${core_sources[@]}" "$core_tests/oracle.c" >"$folder/log"
   ! grep -E 'error:' "$folder/log" >&2
 }
 
@@ -54,7 +54,7 @@ core_variants() {
   core_objects plain gcc -std=gnu11 -O1
   core_objects "no long double" gcc -std=gnu11 -O1 -mlong-double-64
   core_objects NDEBUG gcc -std=gnu11 -O1 -DNDEBUG
-  rm -f "$scratch"/core/*/oracle.o # of the tests: computes in long double
+  rm -f "$scratch"/core/*/*oracle.c.o # of the tests: computes in long double
   for file in "$scratch"/core/plain/*.o; do
     files=$((files + 1))
     cmp -s "$file" "$scratch/core/no long double/$(basename "$file")" || differing=$((differing + 1))

@@ -27,6 +27,11 @@ each_file() {
   printf '%s\n' "${@:2}" | xargs -P 2 -I{} bash -c "$1" 2>&1
 }
 
+# object_in FOLDER: for each_file(), a name for the object of {}; names of files alone meet twice
+object_in() {
+  printf '%s/$(tr / _ <<<{}).o' "${1@Q}"
+}
+
 # count PATTERN FILE: how many lines of a report say something
 count() { grep -cE "$1" "$2" || true; }
 
