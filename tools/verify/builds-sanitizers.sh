@@ -160,7 +160,10 @@ races() {
   mkdir -p "$objects"
   local build=(clang -std=gnu11 -g -O1 -fopenmp -fsanitize=thread "${includes[@]:0:5}" -I"$core_tests")
   each_file "${build[*]@Q} -c {} -o $(object_in "$objects")" "$src"/core/*.c "$src"/kernels/*.c "$src"/ops/*.c "$src"/layers/*.c "$src"/models/*.c \
-    "$core_tests/oracle.c" >"$scratch/reports/races" || return
+    "$core_tests/oracle.c" >"$scratch/reports/races" || {
+    proof P11 "$what" "does not build" "0 reports" false
+    return
+  }
   for test in random elementary matmul attend_kernels scores attention activation_ops \
     normalization_ops layout_ops einsum_ops sequence_ops cached_attention program planted; do
     problems=()
@@ -170,7 +173,10 @@ races() {
     esac
     file=$core_tests/test_$test.c
     [ "$test" = planted ] && file=$here/builds-race.c
-    "${build[@]}" "$file" "$objects"/*.o -lm -o "$scratch/race" 2>>"$scratch/reports/races" || return
+    "${build[@]}" "$file" "$objects"/*.o -lm -o "$scratch/race" 2>>"$scratch/reports/races" || {
+      proof P11 "$what" "test_$test does not build" "0 reports" false
+      return
+    }
     OMP_TOOL_LIBRARIES=$archer TSAN_OPTIONS=ignore_noninstrumented_modules=1:exitcode=66 \
       "$scratch/race" "${problems[@]}" >"$scratch/race.log" 2>&1
     status=$?
