@@ -36,9 +36,14 @@ void glue_unregister_calls(void) {
     }
 }
 
+/* R looks at the limits of setTimeLimit() in every sixth of these calls only. */
+enum { CALLS_TO_TIME_LIMIT = 6 };
+
 static SEXP check_interrupt(void* nothing) {
     (void)nothing;
-    R_CheckUserInterrupt();
+    for (int i = 0; i < CALLS_TO_TIME_LIMIT; i++) {
+        R_CheckUserInterrupt();
+    }
     return R_NilValue;
 }
 
