@@ -13,7 +13,7 @@
 #endif
 
 /* leaves room below the promised 100 ms for what is under way, and for giving memory back */
-static double slice_seconds = 0.04;
+static double slice_seconds = 0.025;
 static const double OPERATIONS_PER_THREAD = 2e6; /* below this a thread costs more than it does */
 static const double OPERATIONS_PER_LOOK = 1e6;   /* a look at the clock is nothing beside them */
 

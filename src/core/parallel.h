@@ -27,7 +27,7 @@ enum { ATTN_MOST_THREADS = 512 };
 /* Number of threads worth starting for that many items and operations. */
 int attn_parallel_width(const struct attn_context* context, ptrdiff_t items, double operations);
 
-/* Runs items 0 .. items-1 on `width` threads, in slices of 40 ms: when one is over, the
+/* Runs items 0 .. items-1 on `width` threads, in slices of 25 ms: when one is over, the
  * items under way are finished, and the calling thread polls. A slice goes on over
  * several runs. */
 void attn_parallel_run(const struct attn_context* context, int width, ptrdiff_t items,

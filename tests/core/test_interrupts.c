@@ -77,7 +77,7 @@ static void jump_from_polls(const struct interrupted_op* op, int threads, enum a
         end_trial();
         /* the next call, which is not interrupted */
         interruption.jump_at = 0;
-        attn_parallel_set_slice(0.04);
+        attn_parallel_set_slice(0.025);
         if (k == 1) {
             right = right && attempt(op, threads, dtype, &interruption) &&
                     same_result(expected, size);
@@ -91,7 +91,7 @@ static void jump_from_polls(const struct interrupted_op* op, int threads, enum a
 static void check_op(const struct interrupted_op* op, enum attn_dtype dtype) {
     static struct interruption interruption;
     interruption.jump_at = 0;
-    attn_parallel_set_slice(0.04);
+    attn_parallel_set_slice(0.025);
     CHECK(attempt(op, 1, dtype, &interruption), "%s is interrupted by nobody", op->name);
     const size_t size = trial.size;
     unsigned char* expected = malloc(size);
