@@ -168,8 +168,8 @@ races() {
     normalization_ops layout_ops einsum_ops sequence_ops cached_attention program planted; do
     problems=()
     case $test in
-      attention) problems=(120) ;;
-      matmul | scores) problems=(40) ;;
+      attention) problems=(30) ;;
+      matmul | scores) problems=(20) ;;
     esac
     file=$core_tests/test_$test.c
     [ "$test" = planted ] && file=$here/builds-race.c
