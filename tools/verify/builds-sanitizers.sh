@@ -3,7 +3,7 @@
 
 # Tests that start processes of their own, whose shells leak memory, or fork: without the search
 # for leaks. Those that measure memory are not run: the sanitizers' own memory would be measured.
-tests_with_processes='forks-and-interrupts|model-members|native-calls|serialize-state'
+tests_with_processes='files-atomic|forks-and-interrupts|model-members|native-calls|serialize-state'
 tests_of_memory='memory'
 
 # install_variant NAME LINE...: the package in variants/NAME, built with these lines in Makevars.
