@@ -7,7 +7,7 @@ if (!file.exists("/proc/self/clear_refs")) {
   quit()
 }
 
-file.copy(file.path(root, "tools/verify/heap.c"), ".")
+invisible(file.copy(file.path(root, "tools/verify/heap.c"), "."))
 system2(file.path(R.home("bin"), "R"), c("CMD", "SHLIB", "heap.c"), stdout = FALSE)
 Sys.setenv(ATTN_HEAP = normalizePath(paste0("heap", .Platform$dynlib.ext)))
 
@@ -23,7 +23,7 @@ in_child <- function(fun, ..., minutes = 30) {
       timeout = 60 * minutes
     ),
     error = function(error) {
-      message(fun, ": ", conditionMessage(error), "\n", conditionMessage(error$parent))
+      message(fun, ": ", conditionMessage(error), "\n", toString(error$parent))
       NULL
     }
   )

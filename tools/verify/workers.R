@@ -20,7 +20,7 @@ in_child <- function(fun, ..., seconds, env = character()) {
       timeout = seconds, env = c(callr::rcmd_safe_env(), env), libpath = library
     ),
     error = function(error) {
-      message(fun, ": ", conditionMessage(error), "\n", conditionMessage(error$parent))
+      message(fun, ": ", conditionMessage(error), "\n", toString(error$parent))
       NA
     }
   )
@@ -60,8 +60,9 @@ try_workers("workers of a PSOCK cluster get the layer and the model", "psock", p
 try_workers("callr::r() and r_bg()", "callr_processes", pick(1L, 10L))
 try_workers("future, multicore and multisession", "with_future", pick(2L, 20L), "future")
 try_workers("mirai", "with_mirai", pick(4L, 50L), "mirai")
-try_workers("mclapply() between parallel work of data.table", "with_data_table", pick(5L, 50L),
-  "data.table"
+# its sort starts and ends its threads often, which costs where they have no core each
+try_workers("mclapply() between parallel work of data.table", "with_data_table", pick(3L, 20L),
+  "data.table", 300
 )
 
 limits <- list(
