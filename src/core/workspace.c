@@ -17,14 +17,14 @@
 #include <sanitizer/asan_interface.h>
 #define FORBID(start, size) __asan_poison_memory_region(start, size)
 #define ALLOW(start, size) __asan_unpoison_memory_region(start, size)
-enum { GUARD = 64 };
+enum { GUARD = 64, SMALLEST_BLOCK = 1 }; /* so that each piece can fail on its own */
 #else
 #define FORBID(start, size) ((void)0)
 #define ALLOW(start, size) ((void)0)
-enum { GUARD = 0 };
+enum { GUARD = 0, SMALLEST_BLOCK = 1 << 16 };
 #endif
 
-enum { ALIGNMENT = 64, SMALLEST_BLOCK = 1 << 16 };
+enum { ALIGNMENT = 64 };
 
 struct attn_workspace_block {
     struct attn_workspace_block* older;

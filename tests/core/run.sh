@@ -24,8 +24,8 @@ portable_tests=(random threads elementary matmul attend_kernels state scores att
     extreme_values same_bits activation_ops normalization_ops layout_ops einsum_ops
     sequence_ops cached_attention program step_refusals)
 # run where the compiler's own code runs, plain and sanitized: files know no instruction
-# set, and interrupts take too long where one is emulated
-native_tests=(safetensors hdf5 fuzz_header fuzz_json fuzz_einsum fuzz_state interrupts)
+# set, failed allocations and interrupts take too long where one is emulated
+native_tests=(allocation safetensors hdf5 fuzz_header fuzz_json fuzz_einsum fuzz_state interrupts)
 tests=("${portable_tests[@]}")
 warnings=(-Wall -Wextra -Wconversion -Wshadow -Wvla -pedantic)
 
@@ -46,7 +46,7 @@ count() { # the last "N passed, N failed" of a log
 # compile NAME KERNELS COMPILER FLAGS...: the core with the kernels of that folder,
 # and every test as $work/NAME/TEST
 compile() {
-    local out=$work/$1 kernels=$2 test file
+    local out=$work/$1 kernels=$2 test file options
     local build=("$3" -std=gnu11 "${warnings[@]}" "${@:4}" "${further_flags[@]}"
         -I"$src/core" -I"$kernels"
         -I"$src/ops" -I"$src/layers" -I"$src/models" -I"$here")
@@ -62,7 +62,11 @@ compile() {
         if [ "$test" = intrinsics ]; then
             file=$intrinsics
         fi
-        if ! "${build[@]}" "$file" "$out/core.o" -lm -o "$out/$test" >>"$out/compile.log" 2>&1; then
+        options=()
+        if [ "$test" = allocation ]; then
+            options=(-Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=free)
+        fi
+        if ! "${build[@]}" "$file" "$out/core.o" "${options[@]}" -lm -o "$out/$test" >>"$out/compile.log" 2>&1; then
             cat "$out/compile.log"
             return 1
         fi
