@@ -109,7 +109,7 @@ native() { # as the compiler makes it here, then under the sanitizers
         tests+=(intrinsics)
     fi
     if compile plain "$src/kernels" gcc -O2 -fopenmp; then
-        run plain "" "${CORE_TESTS_PROBLEMS:-2000}"
+        run plain "" "${CORE_TESTS_PROBLEMS:-600}"
     else
         note 0 1 0
     fi

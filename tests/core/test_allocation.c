@@ -117,7 +117,7 @@ static enum attn_status set(const void* subject) {
     const struct kind* kind = subject;
     unsigned char* storage = NULL;
     ATTN_TRY(attn_layer_stage(kind->layer, &storage));
-    attn_layer_unstage(storage);
+    attn_layer_discard(storage);
     return ATTN_OK;
 }
 
