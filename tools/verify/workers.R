@@ -82,11 +82,10 @@ proof(
 with_libomp <- function() {
   what <- paste(forks, "(clang, libomp)")
   clang <- Sys.which("clang")
-  makevars <- normalizePath("makevars", mustWork = FALSE)
-  writeLines(c(
-    "CC=clang", "SHLIB_LD=clang -shared", "SHLIB_LIBADD=-lomp",
-    "SHLIB_OPENMP_CFLAGS=-fopenmp=libomp"
-  ), makevars)
+  writeLines(
+    c("CC=clang", "SHLIB_LD=clang", "SHLIB_OPENMP_CFLAGS=-fopenmp=libomp"), "makevars"
+  )
+  makevars <- normalizePath("makevars")
   dir.create("libomp")
   folder <- normalizePath("libomp")
   status <- if (nzchar(clang)) {
