@@ -197,7 +197,7 @@ interrupts <- function(interrupt_after) {
   expected <- layer(small, small)
   function(i) {
     code <- long[[i %/% 2L %% length(long) + 1L]]
-    after <- 5 + i * 7 %% 40
+    after <- 5 + (7 * i) %% 40
     repeat { # sooner, where the call was over before
       ended <- if (i %% 2L == 0L) {
         by_signal(interrupt_after, after, code)
