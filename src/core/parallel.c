@@ -198,16 +198,21 @@ static void run_slot(struct items* items, struct slot* slot, int number) {
 
 static void run_slice(struct items* items, int width, struct slot* slots) {
     /* what was there when the call began may be used up by now */
-    const int team = width > 1 ? attn_team_width(width) : 1;
+    const int wanted = width > 1 ? attn_team_width(width) : 1;
 #ifdef _OPENMP
-    if (team > 1) {
+    if (wanted > 1) {
+        const int team = attn_team_steady(wanted, process_threads);
 #pragma omp parallel num_threads(team)
         {
             const int thread = omp_get_thread_num(), threads = omp_get_num_threads();
+            const int working = threads < wanted ? threads : wanted;
             attn_team_join(thread, threads);
-            run_slot(items, &slots[thread], thread);
-            /* of threads that were there in an earlier slice and are not now */
-            for (int other = thread + threads; other < width; other += threads) {
+            if (thread < working) {
+                run_slot(items, &slots[thread], thread);
+            }
+            /* of threads that worked in an earlier slice and do not now */
+            for (int other = thread + working; thread < working && other < width;
+                 other += working) {
                 if (slots[other].item >= 0) {
                     run_slot(items, &slots[other], other);
                 }
@@ -216,7 +221,7 @@ static void run_slice(struct items* items, int width, struct slot* slots) {
         return;
     }
 #endif
-    (void)team;
+    (void)wanted;
     run_slot(items, slots, 0);
     for (int other = 1; other < width; other++) {
         if (slots[other].item >= 0) {

@@ -11,6 +11,11 @@ int attn_team_width(int width) {
 #endif
 }
 
+int attn_team_steady(int width, int most) {
+    (void)most;
+    return width;
+}
+
 void attn_team_join(int thread, int width) {
     (void)thread;
     (void)width;
@@ -133,21 +138,17 @@ struct limits {
     rlim_t memory, data, processes; /* RLIM_INFINITY where the system has no such limit */
 };
 
-static rlim_t limit_of(int resource) {
-    struct rlimit limit;
-    return getrlimit(resource, &limit) == 0 ? limit.rlim_cur : RLIM_INFINITY;
-}
-
 static struct limits read_limits(void) {
     struct limits limits = {RLIM_INFINITY, RLIM_INFINITY, RLIM_INFINITY};
+    struct rlimit limit;
 #ifdef RLIMIT_AS
-    limits.memory = limit_of(RLIMIT_AS);
+    limits.memory = getrlimit(RLIMIT_AS, &limit) == 0 ? limit.rlim_cur : RLIM_INFINITY;
 #endif
 #ifdef RLIMIT_DATA
-    limits.data = limit_of(RLIMIT_DATA);
+    limits.data = getrlimit(RLIMIT_DATA, &limit) == 0 ? limit.rlim_cur : RLIM_INFINITY;
 #endif
 #ifdef RLIMIT_NPROC
-    limits.processes = limit_of(RLIMIT_NPROC);
+    limits.processes = getrlimit(RLIMIT_NPROC, &limit) == 0 ? limit.rlim_cur : RLIM_INFINITY;
 #endif
     return limits;
 }
@@ -163,10 +164,12 @@ static struct {
     int refused;
 } last = {{0, 0, 0}, 0, 1, 0};
 
-/* Calls whose regions differ in width would try threads again and again. Where limits have
- * not changed and none is on memory, which others use up, success holds this long; a
- * refusal may be forgotten later, it only costs speed. */
-static const double TRUST_SECONDS = 0.1, REFUSED_SECONDS = 1;
+/* A refusal is believed this long, where limits have not changed: it only costs speed. */
+static const double REFUSED_SECONDS = 1;
+
+/* More than are wanted: a thread that has ended counts for a moment longer where the system
+ * limits their number. */
+enum { SPARE = 4 };
 
 static double seconds(void) {
     struct timespec now;
@@ -174,24 +177,27 @@ static double seconds(void) {
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-/* The width that can be had where `there` threads are; half of what the system gave where
+/* The width that can be had where `there` threads are; at most half of what the system gave where
  * it gave too few: the rest of the process needs threads and memory as well. */
 static int try_width(int width, int there) {
     const struct limits limits = read_limits();
     const double now = seconds(), age = now - last.at;
-    const int is_known = age >= 0 && same_limits(&limits, &last.limits);
-    if (is_known && last.refused && age < REFUSED_SECONDS && width > last.width) {
+    if (last.refused && age >= 0 && age < REFUSED_SECONDS && width > last.width &&
+        same_limits(&limits, &last.limits)) {
         width = last.width;
     }
-    if (width <= there || (is_known && width <= last.width && age < TRUST_SECONDS &&
-                           limits.memory == RLIM_INFINITY && limits.data == RLIM_INFINITY)) {
-        return width;
+    if (width <= there) {
+        return width > 1 ? width : 1;
     }
-    const int wanted = width - there, started = try_threads(wanted);
+    const int wanted = width - there, started = try_threads(wanted + SPARE);
     last.limits = limits;
     last.at = now;
-    last.refused = started < wanted;
-    last.width = last.refused ? there + started / 2 : width;
+    last.refused = started < wanted + SPARE;
+    last.width = last.refused && started / 2 < wanted ? there + started / 2 : width;
+    if (last.refused) { /* close to a limit: those that were tried must be gone */
+        const struct timespec moment = {0, 2000000};
+        nanosleep(&moment, NULL);
+    }
     return last.width;
 }
 
@@ -200,6 +206,11 @@ static int has_room(int width) {
     void* room = malloc(((size_t)width + 16) * 1024);
     free(room);
     return room != NULL;
+}
+
+int attn_team_steady(int width, int most) {
+    const int there = count_there(), steady = there < most ? there : most;
+    return steady > width ? steady : width;
 }
 
 int attn_team_width(int width) {

@@ -7,6 +7,11 @@
  * Costs next to nothing while the threads of the last region are still there. */
 int attn_team_width(int width);
 
+/* How wide to make a region that `width` threads work in: as wide as the last one, if that is
+ * not more than `most`. Threads without work cost little; those that end, because a region
+ * does not need them, have to be started again for the next. */
+int attn_team_steady(int width, int most);
+
 /* In a region, by each of its `width` threads: that there is such a thread. */
 void attn_team_join(int thread, int width);
 
