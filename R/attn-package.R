@@ -20,6 +20,10 @@
 #' fields `layer`, `argument`, `expected` and `received`. Warnings have the class
 #' `attn_warning`.
 #'
+#' After `attn_error_memory` everything is as it was before the call. Where R itself finds no
+#' memory for something small, or while a wrapper prepares arrays, the error is R's own; layers
+#' are unchanged then too.
+#'
 #' @references Vaswani et al. (2017), Attention Is All You Need,
 #'   <https://arxiv.org/abs/1706.03762>;
 #'   <https://keras.io/api/layers/attention_layers/>

@@ -173,7 +173,8 @@ sys.source(file.path(dirname(sub("^--file=", "", grep("^--file=", commandArgs(),
 started <- proc.time()[[3L]]
 # what the scenarios themselves hold is there before
 chosen <- Filter(function(scenario) is_long || !isTRUE(scenario$only_long), scenarios())
-invisible(predict(seeded(encoder_model()), tokens)) # which takes the memory that is kept between calls
+# takes the memory that is kept between calls
+invisible(predict(seeded(encoder_model()), tokens))
 before <- live_blocks()
 for (scenario in chosen) {
   tryCatch(everywhere(scenario), error = function(error) {
@@ -198,7 +199,8 @@ fails_at_load <- function() {
 sites <- all_sites()
 at_load <- sites$file == "glue/call.c" & sites$asked == 1L & sites$failed == 0L
 if (any(at_load)) {
-  if (fails_at_load()) sites$failed[at_load] <- 1L else complain("a failure while attn is loaded")
+  if (!fails_at_load()) complain("loading attn goes on after a failure")
+  sites$failed[at_load] <- 1L
 }
 if (nzchar(Sys.getenv("ALLOCATION_SITES"))) write.csv(sites, Sys.getenv("ALLOCATION_SITES"))
 place <- paste(sites$file, sites$line, sites$what)
