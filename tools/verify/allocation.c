@@ -1,7 +1,7 @@
 /* Lets allocations fail. Loaded before the package, by R with its symbols visible to
  * others, or by LD_PRELOAD:
  *
- * - places of the package's C code, compiled with allocation_sites.h: the k-th that is
+ * - places of the package's C code, compiled with allocation-sites.h: the k-th that is
  *   reached from now on, or that and all after it, or one of them;
  * - pthread_create(), for anybody, while a number of threads runs.
  *

@@ -21,11 +21,11 @@ build_sites() {
   sed -i 's/^void\* attn_workspace_take(/void* (attn_workspace_take)(/' attn/src/core/workspace.c
   # so that the small results of the proof count as large ones as well
   sed -i 's/LARGE = (size_t)1 << 16/LARGE = 64/' attn/src/glue/call.c
-  cp "$here/allocation_registry.c" attn/src/
-  sed -i 's/^OBJECTS = init.o/OBJECTS = allocation_registry.o init.o/' attn/src/Makevars
+  cp "$here/allocation-registry.c" attn/src/
+  sed -i 's/^OBJECTS = init.o/OBJECTS = allocation-registry.o init.o/' attn/src/Makevars
   cat >makevars <<END
 CFLAGS = -O0 -w -fPIC
-CPPFLAGS = -include $here/allocation_sites.h
+CPPFLAGS = -include $here/allocation-sites.h
 glue/%.o: CPPFLAGS += -DALLOCATION_SITES_OF_R
 init.o: CPPFLAGS += -DALLOCATION_SITES_OF_R
 END
@@ -38,7 +38,7 @@ quietly build_sites || exit 1
 
 # ---- every place ----
 
-if ! Rscript --vanilla "$here/allocation_sweep.R" "$PWD/allocation.so" "$PWD/lib" \
+if ! Rscript --vanilla "$here/allocation-sweep.R" "$PWD/allocation.so" "$PWD/lib" \
   "$ATTN_VERIFY" >sweep.log 2>&1; then
   tail -n 40 sweep.log >&2
 fi
@@ -54,4 +54,4 @@ block were wrong" "$wrong of $failures in $scenarios scenarios ($seconds s)" "0"
 
 # ---- limits of the system, and threads that cannot be started ----
 
-Rscript --vanilla "$here/allocation_limits.R" "$PWD/allocation.so"
+Rscript --vanilla "$here/allocation-limits.R" "$PWD/allocation.so"

@@ -1,4 +1,4 @@
-# What the package does, for allocation_sweep.R: list(name, make, act), where make() gives
+# What the package does, for allocation-sweep.R: list(name, make, act), where make() gives
 # an object as it is before act(object), whose value is compared.
 
 # ---- layers ----

@@ -1,6 +1,6 @@
 # Lets every allocation of the package's C code fail, one after the other, in everything
 # that the package does. Run by allocation.sh with a library whose attn was compiled with
-# allocation_sites.h. Arguments: the injector, that library, "short" or "long".
+# allocation-sites.h. Arguments: the injector, that library, "short" or "long".
 arguments <- commandArgs(TRUE)
 injector <- arguments[1L]
 is_long <- arguments[3L] == "long"
@@ -168,7 +168,7 @@ seeded <- function(code) {
 }
 numbers <- function(...) array(sin(seq_len(prod(...))), c(...))
 sys.source(file.path(dirname(sub("^--file=", "", grep("^--file=", commandArgs(), value = TRUE))),
-  "allocation_scenarios.R"), environment())
+  "allocation-scenarios.R"), environment())
 
 started <- proc.time()[[3L]]
 # what the scenarios themselves hold is there before
