@@ -73,14 +73,3 @@ test_that("models are made without a look at names that a config could choose", 
     expect_match(calls, "do.call\\((layer_kinds\\[\\[|member\\$layer)")
   }
 })
-
-test_that("a search as by eye finds the same", {
-  root <- test_path("..", "..", "R")
-  skip_if(!dir.exists(root), "the sources are not here")
-  files <- list.files(root, "^(files-|config-content|model-from-config|save-model)", full.names = TRUE)
-  expect_gt(length(files), 6)
-  words <- "\\b(eval|parse|get|match\\.fun|readRDS|unserialize|load|source)\\("
-  lines <- unlist(lapply(files, function(file) sub("#.*", "", readLines(file))))
-  found <- trimws(grep(words, lines, value = TRUE, perl = TRUE))
-  expect_identical(length(grep("get(name, namespace)", found, fixed = TRUE)), length(found))
-})

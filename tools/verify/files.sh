@@ -9,6 +9,16 @@ here=$ATTN_ROOT/tools/verify
 core=$ATTN_ROOT/tests/core
 cores=$(nproc 2>/dev/null || echo 1)
 
+# ---- nothing in a file is run ----
+
+# test-files-no-code.R follows the calls; this looks at the words. The one `get()` takes
+# functions of this package for another process.
+readers=("$ATTN_ROOT"/R/{files-*,config-content,model-from-config,save-model}.R)
+words=$(sed 's/#.*//' "${readers[@]}" | grep -v 'get(name, namespace)' |
+  grep -cE '\b(eval|parse|get|match\.fun|readRDS|unserialize|load|source)\(')
+proof P10 "words of R that run code, in the ${#readers[@]} files that read files" "$words" 0 \
+  test "$words" -eq 0
+
 # ---- saves ----
 
 Rscript --vanilla "$here/files-saves.R" kills
