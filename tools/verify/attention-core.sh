@@ -19,7 +19,7 @@ compile_test() {
   local build=("${@:4}" -std=gnu11 -O2 -w -I"$kernels" -I"$core_source/core"
     -I"$core_source/ops" -I"$core_tests")
   mkdir -p "$program.objects"
-  for file in "$kernels"/*.c "$core_source"/core/{workspace,random,tensor}.c \
+  for file in "$kernels"/*.c "$core_source"/core/{workspace,random,team,tensor}.c \
     "${PARALLEL:-$core_source/core/parallel.c}" \
     "$core_source"/ops/{attention,attention_reference,dropout,mask}.c \
     "$core_tests/oracle.c" "$core_tests/test_$1.c"; do
