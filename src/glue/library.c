@@ -3,7 +3,9 @@
  * garbage collection. Unloading the package by R's own means (detach(unload = TRUE),
  * unloadNamespace()) never comes to this, as the package does not ask for it. */
 #ifndef _WIN32
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE /* dladdr(), in glibc */
+#endif
 #include <dlfcn.h>
 #endif
 

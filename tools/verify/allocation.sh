@@ -25,7 +25,7 @@ build_sites() {
   sed -i 's/^OBJECTS = init.o/OBJECTS = allocation-registry.o init.o/' attn/src/Makevars
   cat >makevars <<END
 CFLAGS = -O0 -w -fPIC
-CPPFLAGS = -include $here/allocation-sites.h
+CPPFLAGS = -D_GNU_SOURCE -include $here/allocation-sites.h
 glue/%.o: CPPFLAGS += -DALLOCATION_SITES_OF_R
 init.o: CPPFLAGS += -DALLOCATION_SITES_OF_R
 END
