@@ -398,7 +398,9 @@ other_scenarios <- function() {
       list(
         .Call(attn:::ffi_hdf5_parse, raw(10)), .Call(attn:::ffi_safetensors_size, raw(8), 5),
         .Call(attn:::ffi_stored_write, array(1e300, 1), "F32", 1, 0, 1),
-        .Call(attn:::ffi_file_sync, "/there is no such file")
+        .Call(attn:::ffi_file_sync, "/there is no such file"),
+        .Call(attn:::ffi_file_create, "/there is no such folder/file"),
+        names(.Call(attn:::ffi_memory))
       )
     }),
     add("what a handle says", function(layer) {
