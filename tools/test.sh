@@ -65,11 +65,11 @@ isa_in_use() {
   Rscript -e 'cat(attn::attn_info()$isa)' 2>/dev/null
 }
 
-# The tests run on a copy, so that nothing they write lands in the checkout.
+# run_r_tests FOLDER [FILTER]: on a copy of that name, so that nothing they write lands in
+# the checkout.
 run_r_tests() {
-  rm -rf -- "$scratch/testthat"
-  cp -R "$root/tests/testthat" "$scratch/testthat"
-  run_counted Rscript "$root/tools/run-tests.R" "$scratch/testthat" "$@"
+  cp -R "$root/tests/testthat" "$scratch/$1"
+  Rscript "$root/tools/run-tests.R" "$scratch/$1" "${@:2}"
 }
 
 prepare_folders
@@ -84,9 +84,8 @@ build_package "$scratch/build" --no-manual || die "the package does not build"
 install_package || die "the package does not install"
 
 best=$(isa_in_use)
-say "R tests, all, with the instruction set that attn chooses here: $best"
-run_r_tests
-
+numbers='^(fixtures|accuracy|extreme|determinism|dropout|layer|op)'
+others=()
 for isa in scalar avx2 avx512 neon; do
   [ "$isa" = "$best" ] && continue
   got=$(ATTN_ISA=$isa isa_in_use)
@@ -94,8 +93,17 @@ for isa in scalar avx2 avx512 neon; do
     say "This machine has no $isa: its tests are not run"
     continue
   fi
+  others+=("$isa")
+  # beside all tests, most of which use one core
+  ATTN_ISA=$isa run_r_tests "testthat-$isa" "$numbers" >"$scratch/$isa.log" 2>&1 </dev/null &
+done
+
+say "R tests, all, with the instruction set that attn chooses here: $best"
+run_counted run_r_tests testthat
+wait
+for isa in ${others[@]+"${others[@]}"}; do
   say "R tests of the numbers with ATTN_ISA=$isa"
-  ATTN_ISA=$isa run_r_tests '^(fixtures|accuracy|determinism|dropout|layer|op)'
+  run_counted cat "$scratch/$isa.log"
 done
 
 if [ -f "$root/tests/core/run.sh" ]; then
