@@ -64,7 +64,7 @@ compile() {
         fi
         options=()
         if [ "$test" = allocation ]; then
-            options=(-Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=free)
+            options=("-Wl,--wrap=malloc" "-Wl,--wrap=calloc" "-Wl,--wrap=free")
         fi
         if ! "${build[@]}" "$file" "$out/core.o" "${options[@]}" -lm -o "$out/$test" >>"$out/compile.log" 2>&1; then
             cat "$out/compile.log"
