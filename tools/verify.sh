@@ -38,9 +38,9 @@ for argument in "$@"; do
   esac
 done
 [ "${#proofs[@]}" -gt 0 ] || proofs=("${all_proofs[@]}")
-if [ "$record" = yes ] && [ "$ATTN_VERIFY" = short ]; then
-  die "only figures of the full proofs are recorded"
-fi
+# where figures go; ATTN_RECORD names another folder, and asks for them as well
+[ -z "${ATTN_RECORD:-}" ] || record=yes
+figures="${ATTN_RECORD:-$root/vignettes/reliability}"
 
 passed=0
 failed=0
@@ -94,8 +94,8 @@ run_proof() {
     printf '%-7s     the proof "%s" did not come to its end\n' FAILED "$name"
     failed=$((failed + 1))
   elif [ "$record" = yes ]; then
-    mkdir -p "$root/vignettes/reliability"
-    grep -P '\t(ok|FAILED|skipped)$' "$scratch/lines" >"$root/vignettes/reliability/$name.tsv"
+    mkdir -p "$figures"
+    sed -n "s/\t\(ok\|FAILED\|skipped\)\$/&\t$ATTN_VERIFY/p" "$scratch/lines" >"$figures/$name.tsv"
   fi
   rm -rf -- "$proof_scratch"
   printf '    %d s\n' $((SECONDS - started))
