@@ -310,9 +310,9 @@ new_h5_file <- function(path) {
   hdf5r::H5File$new(path, "w", file_access_pl = access)
 }
 
-# A function of the library that hdf5r has no method for.
+# A function of the library that hdf5r has no method for: one of its own native routines.
 h5_call <- function(name, ...) {
-  .Call(getNativeSymbolInfo(name, "hdf5r")$address, ...)
+  do.call(.Call, list(getNativeSymbolInfo(name, "hdf5r")$address, ...))
 }
 
 write_h5_name <- function(group, name) {
