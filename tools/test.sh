@@ -98,6 +98,11 @@ for isa in scalar avx2 avx512 neon; do
   ATTN_ISA=$isa run_r_tests "testthat-$isa" "$numbers" >"$scratch/$isa.log" 2>&1 </dev/null &
 done
 
+# The tests of the C core need no R, and run beside it. The packages are for the NEON
+# kernels; without them run.sh says what it leaves out.
+apt_install gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user || true
+nice -n 5 bash "$root/tests/core/run.sh" >"$scratch/core.log" 2>&1 </dev/null &
+
 say "R tests, all, with the instruction set that attn chooses here: $best"
 run_counted run_r_tests testthat
 wait
@@ -105,13 +110,8 @@ for isa in ${others[@]+"${others[@]}"}; do
   say "R tests of the numbers with ATTN_ISA=$isa"
   run_counted cat "$scratch/$isa.log"
 done
-
-if [ -f "$root/tests/core/run.sh" ]; then
-  # for the NEON kernels; without them run.sh says what it leaves out
-  apt_install gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user || true
-  say "Tests of the C core"
-  run_counted bash "$root/tests/core/run.sh"
-fi
+say "Tests of the C core"
+run_counted cat "$scratch/core.log"
 
 say "What the package promises of its reliability, in short (tools/verify.sh has it in full)"
 run_counted env ATTN_TARBALL="$tarball" bash "$root/tools/verify.sh" --short

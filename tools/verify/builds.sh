@@ -42,7 +42,7 @@ count() { grep -cE "$1" "$2" || true; }
 # shellcheck source=tools/verify/builds-variants.sh
 . "$here/builds-variants.sh"
 
-short_parts="warnings analyzers lint shared_library sanitized_r"
+short_parts="warnings analyzers lint shared_library"
 long_parts="warnings analyzers lint shared_library sanitized_r sanitized_clang races memcheck core_variants
   r_variants locales neon checks"
 for part in ${ATTN_BUILDS:-$(pick "$short_parts" "$long_parts")}; do
