@@ -25,7 +25,7 @@ portable_tests=(random threads elementary matmul attend_kernels state scores att
     sequence_ops cached_attention program step_refusals)
 # run where the compiler's own code runs, plain and sanitized: files know no instruction
 # set, failed allocations and interrupts take too long where one is emulated
-native_tests=(allocation safetensors hdf5 fuzz_header fuzz_json fuzz_einsum fuzz_state interrupts)
+native_tests=(allocation safetensors hdf5 hdf5_refusals fuzz_header fuzz_json fuzz_einsum fuzz_state interrupts)
 tests=("${portable_tests[@]}")
 warnings=(-Wall -Wextra -Wconversion -Wshadow -Wvla -pedantic)
 

@@ -22,7 +22,7 @@ core_counts() {
   shift
   for test in random elementary matmul attend_kernels state scores attention activation_ops \
     normalization_ops layout_ops einsum_ops sequence_ops cached_attention program step_refusals \
-    safetensors hdf5; do
+    safetensors hdf5 hdf5_refusals; do
     problems=()
     case $test in
       attention) problems=(60) ;;
