@@ -46,17 +46,19 @@ count() { # the last "N passed, N failed" of a log
 # compile NAME KERNELS COMPILER FLAGS...: the core with the kernels of that folder,
 # and every test as $work/NAME/TEST
 compile() {
-    local out=$work/$1 kernels=$2 test file options
+    local out=$work/$1 kernels=$2 folder test file options objects=()
     local build=("$3" -std=gnu11 "${warnings[@]}" "${@:4}" "${further_flags[@]}"
         -I"$src/core" -I"$kernels"
         -I"$src/ops" -I"$src/layers" -I"$src/models" -I"$here")
     mkdir -p "$out"
-    if ! "${build[@]}" -r "$src"/core/*.c "$kernels"/*.c "$src"/ops/*.c "$src"/layers/*.c \
-        "$src"/models/*.c \
-        "$here/oracle.c" -o "$out/core.o" >"$out/compile.log" 2>&1; then
-        cat "$out/compile.log"
-        return 1
-    fi
+    for file in "$src"/core/*.c "$kernels"/*.c "$src"/{ops,layers,models}/*.c "$here/oracle.c"; do
+        folder=$(basename "$(dirname "$file")") # files of two folders may have one name
+        objects+=("$out/$folder-$(basename "$file" .c).o")
+        if ! "${build[@]}" -c "$file" -o "${objects[-1]}" >>"$out/compile.log" 2>&1; then
+            cat "$out/compile.log"
+            return 1
+        fi
+    done
     for test in "${tests[@]}"; do
         file=$here/test_$test.c
         if [ "$test" = intrinsics ]; then
@@ -66,7 +68,7 @@ compile() {
         if [ "$test" = allocation ]; then
             options=("-Wl,--wrap=malloc" "-Wl,--wrap=calloc" "-Wl,--wrap=free")
         fi
-        if ! "${build[@]}" "$file" "$out/core.o" "${options[@]}" -lm -o "$out/$test" >>"$out/compile.log" 2>&1; then
+        if ! "${build[@]}" "$file" "${objects[@]}" "${options[@]}" -lm -o "$out/$test" >>"$out/compile.log" 2>&1; then
             cat "$out/compile.log"
             return 1
         fi
