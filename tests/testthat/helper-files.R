@@ -28,6 +28,19 @@ file_error <- function(code) {
   )
 }
 
+# A file made by hdf5r.
+local_h5 <- function(fill, env = parent.frame()) {
+  path <- withr::local_tempfile(fileext = ".h5", .local_envir = env)
+  file <- hdf5r::H5File$new(path, "w")
+  fill(file)
+  file$close_all()
+  path
+}
+
+put_text <- function(object, name, value) {
+  hdf5r::h5attr(object, name) <- value
+}
+
 # Every byte of `bytes` at the places `at`, with each of `flips` (1 to 255) over it.
 for_each_flip <- function(bytes, at, flips, use) {
   for (place in at) {

@@ -31,19 +31,6 @@ h5_listing <- function(path) {
   })
 }
 
-# A file made by hdf5r.
-local_h5 <- function(fill, env = parent.frame()) {
-  path <- withr::local_tempfile(fileext = ".h5", .local_envir = env)
-  file <- hdf5r::H5File$new(path, "w")
-  fill(file)
-  file$close_all()
-  path
-}
-
-put_text <- function(object, name, value) {
-  hdf5r::h5attr(object, name) <- value
-}
-
 test_that("the weights that Keras saved are read", {
   for (model in saved_models()) {
     file <- read_weights_h5(weights_file(model))
@@ -257,41 +244,6 @@ test_that("deep groups are refused", {
     for (depth in 1:40) file$create_group(paste(rep("g", depth), collapse = "/"))
   })
   expect_attn_error(read_weights_h5(path), "file", "nested too deeply")
-})
-
-test_that("compressed files are read by the HDF5 library, in another process", {
-  skip_on_cran()
-  skip_if_not_installed("hdf5r")
-  x <- matrix(seq(-1, 1, length.out = 200), 10)
-  path <- local_h5(function(file) {
-    group <- file$create_group("vars")
-    write_h5_name(group, "\u00e9")
-    group$create_dataset("0", x, chunk_dims = c(5, 5), gzip_level = 4)
-    group$create_dataset("1", 1:3, chunk_dims = 3)
-  })
-  read <- read_weights_h5(path)
-  expect_identical(read$weights, list("vars/0" = t(x), "vars/1" = array(c(1, 2, 3), 3L)))
-  expect_identical(read$names, c("vars" = "\u00e9"))
-  expect_identical(read$format, "keras3")
-  path <- local_h5(function(file) {
-    file$create_dataset("0", x, chunk_dims = c(5, 5), gzip_level = 4)
-    file$link_create_external("/etc/passwd", "/x", "link")
-  })
-  expect_attn_error(read_weights_h5(path), "file", "link is a link to another place")
-  bytes <- file_bytes(path)
-  expect_attn_error(read_weights_h5(utils::head(bytes, -10)), "file")
-})
-
-test_that("a crash or an endless run of the HDF5 library is an error of the file", {
-  skip_on_cran()
-  folder <- withr::local_tempdir()
-  local_function("h5r_main", function(folder) {
-    tools::pskill(Sys.getpid(), 9L)
-    Sys.sleep(10)
-  })
-  expect_attn_error(run_h5r(folder, 100, "load()", "x.h5"), "file", "crashed")
-  local_function("h5r_main", function(folder) while (TRUE) 1)
-  expect_attn_error(run_h5r(folder, -585e6, "load()", "x.h5"), "file", "did not come to an end")
 })
 
 test_that("without hdf5r, Keras's own files are read; the rest says what to install", {
