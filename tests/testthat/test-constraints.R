@@ -82,3 +82,11 @@ test_that("an axis that the weight has not is refused", {
   expect_all_refused(constraint_nonneg(), list(NULL, "a", TRUE, list(1), data.frame(a = 1)), "w")
   expect_error(constraint_maxnorm()(), class = "attn_error_argument")
 })
+
+test_that("a config whose list of axes is empty means all of them, as in Keras", {
+  config <- list(class_name = "MaxNorm", config = list(max_value = 2, axis = list()))
+  constraint <- deserialize_keras_object(config)
+  expect_null(get_config(constraint)$axis)
+  w <- matrix(1:4 + 0, 2)
+  expect_equal(constraint(w), w * 2 / sqrt(sum(w^2)), tolerance = 1e-6)
+})

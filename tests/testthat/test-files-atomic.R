@@ -215,3 +215,9 @@ test_that("a missing package is an error that says how to install it", {
   )
   expect_null(check_package("stats", "load_model()", "nothing"))
 })
+
+test_that("a file that cannot be brought to the disk is an error", {
+  expect_attn_error(
+    sync_file(file.path(tempfile(), "none"), "save()", "x.keras"), "file", "waiting for the disk"
+  )
+})

@@ -256,3 +256,11 @@ test_that("without hdf5r, Keras's own files are read; the rest says what to inst
   expect_attn_error(write_weights_h5(path, list(a = 1)), "file", "install.packages\\(\"hdf5r\"\\)")
   expect_false(file.exists(path))
 })
+
+test_that("a file that is read in several parts is the same", {
+  path <- fixture_path("model_func_mha_1.weights.h5")
+  whole <- read_bytes(path, "load()")
+  local_function("part_size", function() 1000)
+  expect_identical(read_bytes(path, "load()"), whole)
+  expect_identical(length(whole), as.integer(file.size(path)))
+})

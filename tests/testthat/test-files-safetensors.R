@@ -255,3 +255,29 @@ test_that("tensors longer than a part are read and written in parts", {
   write_safetensors(path, list(x = x), overwrite = TRUE)
   expect_identical(read_safetensors(path)$tensors$x, x)
 })
+
+test_that("a file that is cut while it is read is refused", {
+  path <- local_file(safetensors_bytes("{}      "))
+  expect_attn_error(
+    with_connection(path, "rb", "load()", function(connection) {
+      safetensors_header(connection, 1e6, "load()", path)
+    }), "file", "no safetensors file"
+  )
+  bytes <- safetensors_bytes("{}      ")
+  bytes[1] <- as.raw(100)
+  path <- local_file(bytes)
+  expect_attn_error(
+    with_connection(path, "rb", "load()", function(connection) {
+      safetensors_header(connection, 1e6, "load()", path)
+    }), "file", "it ends within its header"
+  )
+})
+
+test_that("metadata of more than the format has room for is refused", {
+  path <- withr::local_tempfile()
+  expect_attn_error(
+    write_safetensors(path, list(a = 1), metadata = c(long = strrep("x", 1e8))),
+    "argument", "at most 100 MB"
+  )
+  expect_false(file.exists(path))
+})

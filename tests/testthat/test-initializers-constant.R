@@ -116,3 +116,13 @@ test_that("bad arguments of the Fourier initializer are refused", {
   expect_error(initializer_stft(window = 1:3)(c(8, 1, 3)), class = "attn_error_shape")
   expect_error(initializer_stft()(c(2, 1, 3)), class = "attn_error_argument")
 })
+
+test_that("constants of a config are lists within lists, or vectors in lists", {
+  constant <- function(value) {
+    array_config <- list(class_name = "__numpy__", config = list(value = value, dtype = "float32"))
+    deserialize_keras_object(list(class_name = "Constant", config = list(value = array_config)))
+  }
+  expect_identical(constant(list(list(1, 2, 3), list(4, 5, 6)))(c(2, 3)), rbind(1:3, 4:6) + 0)
+  expect_identical(constant(list(c(1, 2, 3), c(4, 5, 6)))(c(2, 3)), rbind(1:3, 4:6) + 0)
+  expect_equal(as.vector(constant(list(1, 2, 3))(3)), 1:3 + 0)
+})

@@ -98,3 +98,9 @@ test_that("configs count axes as Keras does", {
     class = "attn_error"
   )
 })
+
+test_that("a result that no array could hold is refused", {
+  expect_attn_error(
+    layer_concatenate(list(keras_input(2e9), keras_input(2e9))), "shape", "fit one array"
+  )
+})

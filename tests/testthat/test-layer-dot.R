@@ -93,3 +93,8 @@ test_that("configs count axes as Keras does", {
     expect_identical(get_config(from_config(as.character(json))), get_config(layer))
   }
 })
+
+test_that("a product of too many dims is refused", {
+  x <- keras_input(rep(2, most_dims / 2 + 1))
+  expect_attn_error(layer_dot(list(x, x), axes = 2), "shape", "at most")
+})

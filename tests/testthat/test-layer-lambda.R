@@ -135,3 +135,9 @@ test_that("there is no config, but saveRDS() keeps the layer", {
   expect_identical(again(x), expected)
   expect_output(print(layer), "f = a function")
 })
+
+test_that("a result whose number of dims varies needs a shape that is given", {
+  varying <- function(x) if (dim(x)[2] == 2) x else array(x, c(dim(x), 1))
+  expect_attn_error(layer_lambda(keras_input(NA), varying), "argument", "number of the result's dims")
+  expect_identical(dim(layer_lambda(keras_input(NA), varying, output_shape = 3)), c(NA, 3L))
+})

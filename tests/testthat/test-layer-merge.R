@@ -170,3 +170,14 @@ test_that("configs are Keras's", {
   expect_identical(dict$build_config, list(input_shape = list(list(2L, 3L), list(2L, 3L))))
   expect_true(from_config(dict)$built)
 })
+
+test_that("tensors of which no two fit are refused", {
+  tensors <- list(matrix(1, 1, 2), matrix(1, 1, 3), matrix(1, 1, 4))
+  expect_attn_error(layer_add(tensors), "shape", "dims are equal or 1")
+})
+
+test_that("a merging layer is put on a sequential model as any other", {
+  model <- layer_concatenate(keras_model_sequential())
+  expect_identical(model$layers[[1]]$name, model$get_layer(index = 1L)$name)
+  expect_s3_class(model$layers[[1]], "attn_layer_concatenate")
+})

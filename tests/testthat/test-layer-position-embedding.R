@@ -90,3 +90,9 @@ test_that("config and saved state are complete", {
   x <- random_array(2, 5, 2)
   expect_identical(readRDS(path)(x), layer(x))
 })
+
+test_that("start_index = NULL is the first position", {
+  layer <- layer_position_embedding(sequence_length = 4)
+  x <- random_array(1, 2, 3)
+  expect_identical(layer(x, start_index = NULL), layer(x))
+})

@@ -215,3 +215,38 @@ test_that("set_weights() of a layer takes a list of weights and nothing more", {
   expect_attn_error(layer$set_weights(weights, 1), "argument")
   expect_equal(layer$get_weights(), weights, tolerance = 1e-6)
 })
+
+test_that("compute_output_spec() of layers of one tensor is a symbolic tensor", {
+  layer <- layer_dense(units = 3, dtype = "float64")
+  for (x in list(matrix(1, 2, 4), keras_input(4, batch_size = 2))) {
+    spec <- layer$compute_output_spec(x)
+    expect_s3_class(spec, "keras_tensor")
+    expect_identical(dim(spec), c(2L, 3L))
+    expect_identical(spec$dtype, "float64")
+  }
+  expect_identical(dim(layer_add()$compute_output_spec(list(diag(2), matrix(1, 2, 1)))), c(2L, 2L))
+  expect_attn_error(layer$compute_output_spec(), "argument", "inputs")
+  expect_attn_error(layer$compute_output_spec(diag(2), other = 1), "argument", "other")
+  expect_attn_error(layer$compute_output_spec("a"), "argument", "inputs")
+})
+
+test_that("compute_mask() of layers of one tensor hands on the mask that fits", {
+  layer <- layer_dense(units = 3)
+  x <- array(1, c(2, 3, 4))
+  mask <- matrix(c(TRUE, FALSE), 2, 3)
+  expect_identical(layer$compute_mask(x, mask), mask)
+  expect_null(layer$compute_mask(x))
+  expect_null(layer$compute_mask(x, list(mask)))
+})
+
+test_that("compute_output_shape() refuses what is no shape of its inputs", {
+  expect_attn_error(layer_add()$compute_output_shape(c(NA, 3)), "argument", "a list of shapes")
+  expect_attn_error(layer_dense(units = 3)$compute_output_shape(NULL), "argument", "input_shape")
+  layer <- layer_dense(units = 3)
+  expect_attn_error(layer$compute_output_shape(5), "shape", "at least 2 dims")
+  expect_identical(layer$compute_output_shape(c(NA, 5)), c(NA, 3L))
+  layer$build(c(NA, 4))
+  expect_attn_error(layer$compute_output_shape(c(NA, 5)), "shape", "last dim is 4")
+  input <- keras_model(x <- keras_input(4), layer_dense(x, 2))$layers[[1]]
+  expect_identical(input$compute_output_shape(c(NA, 4)), c(NA, 4L))
+})

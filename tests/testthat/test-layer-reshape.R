@@ -148,3 +148,7 @@ test_that("configs are Keras's", {
   expect_identical(get_config(layers[[3]])$target_shape, list(3L, -1L))
   expect_identical(get_config(layers[[6]])$dims, list(1L))
 })
+
+test_that("more numbers than one dim can count are refused", {
+  expect_attn_error(layer_flatten(keras_input(c(70000, 70000))), "shape", "dims can be one dim")
+})

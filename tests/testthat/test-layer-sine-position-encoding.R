@@ -53,3 +53,11 @@ test_that("config and saved state are complete", {
   expect_identical(get_config(deserialize_keras_object(serialize_keras_object(layer))), config)
   expect_identical(unserialize(serialize(layer, NULL))(x), layer(x))
 })
+
+test_that("a wavelength is kept as it was given", {
+  wavelength <- function(x) get_config(layer_sine_position_encoding(max_wavelength = x))[[
+    "max_wavelength"
+  ]]
+  expect_identical(wavelength(100), 100L)
+  expect_identical(wavelength(100.5), 100.5)
+})

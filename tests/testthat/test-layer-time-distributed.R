@@ -144,3 +144,9 @@ test_that("what is no layer of one tensor is refused, and inputs that do not fit
   layer <- layer_time_distributed(layer = layer_dense(units = 2))
   expect_error(layer(array(1, c(2, 3, 4)), mask = matrix(TRUE, 2, 5)), class = "attn_error_shape")
 })
+
+test_that("a result of too many dims is refused", {
+  inner <- layer_reshape(target_shape = c(rep(1, most_dims - 2), 4))
+  layer <- layer_time_distributed(layer = inner)
+  expect_attn_error(layer(keras_input(c(3, 4))), "shape", "whose result has")
+})

@@ -461,3 +461,20 @@ test_that("a model of these layers goes to files and comes back", {
   expect_length(grep("layers/transformer_encoder/", keys, fixed = TRUE), 16)
   expect_true("layers/position_embedding/vars/0" %in% keys)
 })
+
+test_that("the shape of the result is that of the decoder's sequence", {
+  layer <- layer_transformer_decoder(intermediate_dim = 3, num_heads = 2)
+  expect_identical(layer$compute_output_shape(c(NA, 3, 4)), c(NA, 3L, 4L))
+  expect_identical(layer$compute_output_shape(c(2, NA, 4), c(2, 5, 4)), c(2L, NA, 4L))
+  expect_attn_error(layer$compute_output_shape(), "argument", "decoder_sequence_shape")
+  expect_attn_error(layer$compute_output_shape(c(NA, 4)), "shape", "decoder_sequence")
+  expect_attn_error(layer$compute_output_shape(c(NA, 3, 4), c(NA, 5)), "shape")
+  expect_attn_error(layer$compute_output_shape(c(NA, 3, 4), other = 1), "argument", "other")
+})
+
+test_that("a list of arguments is the only argument", {
+  layer <- layer_transformer_decoder(intermediate_dim = 3, num_heads = 2)
+  x <- array(seq_len(8) / 8, c(1, 2, 4))
+  expect_identical(layer(list(decoder_sequence = x)), layer(x))
+  expect_attn_error(layer(list(x), list(1)), "argument", "decoder_sequence")
+})

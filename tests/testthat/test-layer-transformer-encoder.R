@@ -233,3 +233,9 @@ test_that("results have the same bits for any number of threads", {
   attn_threads(2)
   expect_identical(layer(x), one)
 })
+
+test_that("the shape of the result is that of the inputs", {
+  layer <- layer_transformer_encoder(intermediate_dim = 3, num_heads = 2)
+  expect_identical(layer$compute_output_shape(c(NA, 3, 4)), c(NA, 3L, 4L))
+  expect_attn_error(layer$compute_output_shape(c(NA, 3)), "shape", "3 dims")
+})

@@ -253,3 +253,24 @@ test_that("layers without projections regularize their results", {
   expect_equal(gqa$losses[[2]], sum(result[[2]]) / 2)
   expect_equal(gqa$losses[[6]], gqa$losses[[1]])
 })
+
+test_that("more shapes than a layer has inputs are refused", {
+  layer <- layer_multi_head_attention(num_heads = 1, key_dim = 2)
+  shape <- c(1, 2, 3)
+  for (shapes in list(list(shape), rep(list(shape), 4))) {
+    expect_attn_error(layer$build(shapes), "argument", "two or three shapes")
+  }
+  expect_attn_error(layer$build(list(shape, shape), shape), "argument", "two or three shapes")
+  expect_false(layer$built)
+})
+
+test_that("weights for which there is no memory are an error of that kind", {
+  for (initializer in c("glorot_uniform", "zeros", "orthogonal")) {
+    layer <- layer_dense(units = 1e7, kernel_initializer = initializer)
+    expect_attn_error(layer$build(c(NA, 2e7)), "memory", "layer \"")
+    expect_false(layer$built)
+  }
+  # 20,000,000 times itself: R's own function asks for the memory
+  layer <- layer_dense(units = 2e7, kernel_initializer = "identity")
+  expect_attn_error(layer$build(c(NA, 2e7)), "memory", "no weight \"[^\"]*\" of shape")
+})
