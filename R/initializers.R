@@ -56,7 +56,7 @@ check_kernel_axes <- function(axes, rank, owner, argument) {
   }
   given <- axes
   axes <- whole_numbers(given)
-  if (!length(axes) || any(axes < -rank | axes >= rank)) {
+  if (is.null(axes) || any(axes < -rank | axes >= rank)) {
     abort_argument(owner, argument,
       sprintf("NULL or axes of an array of rank %d, counted from 0", rank), given
     )

@@ -186,23 +186,30 @@ static double seconds(void) {
 static int try_width(int width, int there) {
     const struct limits limits = read_limits();
     const double now = seconds(), age = now - last.at;
-    if (last.refused && age >= 0 && age < REFUSED_SECONDS && width > last.width &&
-        same_limits(&limits, &last.limits)) {
+    const int is_known = last.refused && age >= 0 && age < REFUSED_SECONDS &&
+                         same_limits(&limits, &last.limits);
+    if (is_known && width > last.width) {
         width = last.width;
     }
     if (width <= there) {
         return width > 1 ? width : 1;
     }
     const int wanted = width - there, started = try_threads(wanted + SPARE);
-    last.limits = limits;
-    last.at = now;
-    last.refused = started < wanted + SPARE;
-    last.width = last.refused && started / 2 < wanted ? there + started / 2 : width;
-    if (last.refused) { /* close to a limit: those that were tried must be gone */
+    const int refused = started < wanted + SPARE;
+    if (refused && started / 2 < wanted) {
+        width = there + started / 2;
+    }
+    if (refused) { /* close to a limit: those that were tried must be gone */
         const struct timespec moment = {0, 2000000};
         nanosleep(&moment, NULL);
     }
-    return last.width;
+    if (refused || !is_known) { /* that fewer were to be had does not end a refusal */
+        last.limits = limits;
+        last.at = now;
+        last.width = width;
+        last.refused = refused;
+    }
+    return width;
 }
 
 /* libgomp's notes about a team come from malloc() */

@@ -86,8 +86,6 @@ ATTN_INLINE void KERNEL(multiply_rows)(int rows, const int vectors, ptrdiff_t de
         ATTN_MULTIPLY_CASE(12);
         ATTN_MULTIPLY_CASE(13);
         ATTN_MULTIPLY_CASE(14);
-        default:
-            break;
     }
 #undef ATTN_MULTIPLY_CASE
 }

@@ -50,7 +50,6 @@ FUNCTION(sqrt, sqrt(x[0]))
 FUNCTION(exp, exp(x[0]))
 FUNCTION(log, log(x[0]))
 FUNCTION(where, x[0] != 0 ? x[1] : x[2])
-FUNCTION(cast, x[0])
 /* with the sign of the divisor, as Python has it */
 static double mod_of(const double* x) {
     const double rest = fmod(x[0], x[1]);
@@ -76,7 +75,7 @@ static const struct function functions[] = {
     ROW(less, 2, -1), ROW(less_equal, 2, -1), ROW(logical_and, 2, -1), ROW(logical_or, 2, -1),
     ROW(logical_xor, 2, -1), ROW(logical_not, 1, -1), ROW(negative, 1, -1),
     ROW(absolute, 1, -1), ROW(square, 1, -1), ROW(sqrt, 1, -1), ROW(exp, 1, -1),
-    ROW(log, 1, -1), ROW(where, 3, -1), ROW(cast, 1, -1),
+    ROW(log, 1, -1), ROW(where, 3, -1),
 };
 
 static const struct function* function_named(const char* name) {

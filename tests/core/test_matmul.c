@@ -261,12 +261,17 @@ static void judge(struct dice* dice, int number, enum attn_dtype dtype) {
     release(&p);
 }
 
+static double number_at(const void* tensor, enum attn_dtype dtype, ptrdiff_t at) {
+    return dtype == ATTN_FLOAT32 ? (double)((const float*)tensor)[at] : ((const double*)tensor)[at];
+}
+
 /* Copies are exact: casts of the same numbers in other places. */
 static void copies(struct dice* dice, enum attn_dtype dtype) {
     const ptrdiff_t rows = ONE_OF(dice, heights), columns = ONE_OF(dice, widths);
     const ptrdiff_t step = rows + dice_below(dice, 2);
     double* from = malloc((size_t)((columns - 1) * step + rows) * sizeof *from);
     void* tensor = malloc((size_t)(rows * columns) * attn_dtype_size(dtype));
+    void* moved = malloc((size_t)(rows * columns) * attn_dtype_size(dtype));
     double* back = malloc((size_t)(rows * columns) * sizeof *back);
     for (ptrdiff_t i = 0; i < (columns - 1) * step + rows; i++) {
         from[i] = dice_unit(dice) - 0.5; /* needs all bits of a double */
@@ -282,16 +287,19 @@ static void copies(struct dice* dice, enum attn_dtype dtype) {
     const struct attn_matrix again = {tensor, ATTN_ROWS, columns, row_place};
     const struct attn_matrix_out written = {back, ATTN_COLUMNS, rows, NULL, column_place};
     attn_matrix_copy(&context, dtype, rows, columns, &again, &written);
+    const struct attn_matrix_out in_order = {moved, ATTN_ROWS, columns, NULL, NULL};
+    attn_matrix_copy(&context, dtype, rows, columns, &again, &in_order);
     ptrdiff_t wrong = 0;
     for (ptrdiff_t at = 0; at < rows * columns; at++) {
         const ptrdiff_t row = at / columns, column = at % columns;
         const double x = from[row + column * step];
         const double wanted = dtype == ATTN_FLOAT32 ? (double)(float)x : x;
         const ptrdiff_t tensor_at = (rows_turned ? rows - 1 - row : row) * columns + column;
-        const double in_tensor = dtype == ATTN_FLOAT32 ? (double)((float*)tensor)[tensor_at]
-                                                       : ((double*)tensor)[tensor_at];
+        const double in_tensor = number_at(tensor, dtype, tensor_at);
+        const double in_moved = number_at(moved, dtype, at);
         const double got = back[row + (columns_turned ? columns - 1 - column : column) * rows];
         wrong += !(in_tensor == wanted || (isnan(in_tensor) && isnan(wanted)));
+        wrong += !(in_moved == wanted || (isnan(in_moved) && isnan(wanted)));
         wrong += !(got == wanted || (isnan(got) && isnan(wanted)));
     }
     CHECK(wrong == 0, "%s: %td of %td x %td numbers are not copied", attn_kernels()->isa, wrong,
@@ -300,6 +308,7 @@ static void copies(struct dice* dice, enum attn_dtype dtype) {
     free(column_place);
     free(from);
     free(tensor);
+    free(moved);
     free(back);
 }
 

@@ -50,6 +50,20 @@ static void long_work_is_polled(void) {
     CHECK(polls > 0, "long work was never polled");
 }
 
+/* Threads are tried with stacks of the size that the environment asks for, where it is one. */
+static void stacks_of_any_size(void) {
+#if defined(_OPENMP) && defined(__linux__)
+    static const char* const sizes[] = {"2M", "512 k", "300", "1048576B", "16K", "3x", "-1",
+                                        "0", "99999999999999999G"};
+    const int count = (int)(sizeof sizes / sizeof sizes[0]);
+    for (int i = 0; i < count; i++) {
+        setenv("OMP_STACKSIZE", sizes[i], 1);
+        every_item_runs_once(10 + i);
+    }
+    unsetenv("OMP_STACKSIZE");
+#endif
+}
+
 /* libgomp would end the process: as a limit of address space that has no room
  * for that many stacks shows */
 static void refused_threads_are_not_fatal(void) {
@@ -57,7 +71,7 @@ static void refused_threads_are_not_fatal(void) {
     struct rlimit limit = {(rlim_t)512 << 20, (rlim_t)512 << 20};
     CHECK(setrlimit(RLIMIT_AS, &limit) == 0, "no limit could be set");
     every_item_runs_once(2000);
-    every_item_runs_once(2000);
+    every_item_runs_once(2000); /* the refusal is known, and fewer are asked for */
     every_item_runs_once(3);
 #endif
 }
@@ -67,6 +81,7 @@ int main(void) {
         every_item_runs_once(width);
     }
     long_work_is_polled();
+    stacks_of_any_size();
     refused_threads_are_not_fatal();
     return checks_end();
 }

@@ -221,3 +221,10 @@ test_that("bad arguments of the functions are refused", {
   expect_attn_error(activation_threshold(1, 1), "argument", "default_value")
   expect_attn_error(activation_tanh(1, 2), "argument")
 })
+
+test_that("a row with NaN makes no number of sparsemax in it, and leaves other rows alone", {
+  x <- rbind(c(NaN, 1, 2), c(3, 1, 2), c(1, NaN, NaN))
+  y <- activation_sparsemax(x)
+  expect_identical(y[2, ], activation_sparsemax(x[2, , drop = FALSE])[1, ])
+  expect_false(any(is.finite(y[-2, ])))
+})

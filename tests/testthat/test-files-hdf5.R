@@ -264,3 +264,14 @@ test_that("a file that is read in several parts is the same", {
   expect_identical(read_bytes(path, "load()"), whole)
   expect_identical(length(whole), as.integer(file.size(path)))
 })
+
+test_that("a long name is read whole", {
+  skip_if_not_installed("hdf5r")
+  name <- strrep("n", 1e5)
+  path <- local_h5(function(file) {
+    group <- file$create_group("vars")
+    write_h5_name(group, name)
+    group$create_dataset("0", c(1, 2), chunk_dims = NULL)
+  })
+  expect_identical(read_weights_h5(path)$names, c(vars = name))
+})

@@ -7,6 +7,8 @@ test_that("fans go by rank without axes, and by the axes with them", {
   expect_equal(fans(c(2L, 2L, 3L, 5L)), c(12, 20))
   expect_equal(fans(c(16L, 2L, 4L), 0L, 1:2), c(16, 8))
   expect_equal(fans(c(2L, 4L, 16L), 0:1, 2L), c(8, 16))
+  # the product of no dims, as of the kernel of "ab,c->ac"
+  expect_equal(fans(3L, integer(), 0L), c(1, 3))
 })
 
 test_that("the kernels of the layers get Keras's fans and spread", {
@@ -134,7 +136,10 @@ test_that("bad arguments of a call are refused", {
   expect_all_refused(init, bad_shapes, "shape")
   expect_error(init(), class = "attn_error_argument")
   expect_all_refused(function(x) init(2, dtype = x), list("float16", 1, NA), "dtype")
-  bad_axes <- list(3, -4, NA, 0.5, "a", c(0, 0), c(0, -3), list("a"), TRUE, factor(0), integer())
+  expect_identical(
+    init(3, input_axes = integer(), output_axes = 0) <= sqrt(6 / (1 + 3)), array(TRUE, 3)
+  )
+  bad_axes <- list(3, -4, NA, 0.5, "a", c(0, 0), c(0, -3), list("a"), TRUE, factor(0))
   expect_all_refused(function(x) init(c(2, 3, 4), input_axes = x), bad_axes, "input_axes")
   expect_all_refused(function(x) init(c(2, 3, 4), output_axes = x), bad_axes, "output_axes")
 })

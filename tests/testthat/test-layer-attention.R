@@ -165,3 +165,13 @@ test_that("all weights of a row that sees nothing but -Inf are NaN, with and wit
     expect_equal(rowSums(scores[1, -1, ]), rep(1, 299), tolerance = 1e-6)
   }
 })
+
+test_that("a key that is the very array of the query is as one that is its copy", {
+  set.seed(1)
+  query <- array(stats::rnorm(24), c(2, 3, 4))
+  value <- array(stats::rnorm(24), c(2, 3, 4))
+  copy <- query + 0
+  expect_identical(
+    layer_attention(list(query, value, query)), layer_attention(list(query, value, copy))
+  )
+})

@@ -153,3 +153,24 @@ test_that("equations that mean nothing are refused, and inputs that do not fit",
     layer_einsum_dense(equation = "ab,bc->ac", output_shape = 2, bias_axes = "1"), "argument"
   )
 })
+
+test_that("an axis that only the input has is summed, however long it is", {
+  set.seed(1)
+  n <- 3e5
+  x <- matrix(stats::runif(2 * n), 2)
+  layer <- layer_einsum_dense(equation = "ab,c->ac", output_shape = 3, dtype = "float64")
+  y <- layer(x)
+  expect_equal(y, outer(rowSums(x), as.vector(get_weights(layer)[[1]])), tolerance = 1e-13)
+  before <- attn_threads()
+  withr::defer(attn_threads(before))
+  for (threads in 1:3) {
+    attn_threads(threads)
+    expect_identical(layer(x), y)
+  }
+})
+
+test_that("a result of more dims than there can be is refused", {
+  layer <- layer_einsum_dense(equation = "...x,xyz->...yz", output_shape = list(2, 3))
+  expect_identical(dim(layer(array(1, c(rep(1, 13), 2, 4)))), c(rep(1L, 13), 2L, 2L, 3L))
+  expect_attn_error(layer(array(1, c(rep(1, 15), 4))), "shape", "axes of the equation")
+})

@@ -325,3 +325,35 @@ test_that("a layer is called with three inputs, once it is built", {
     "a call needs a built layer" = forward(list(x, x, NULL))
   ))
 })
+
+test_that("a handle has no bytes that R could see, and says what it holds", {
+  layer <- layer_attention(use_scale = TRUE)
+  layer$build(list(c(2, 3, 4), c(2, 5, 4)))
+  handle <- environment(layer)$self$handle
+  expect_identical(typeof(handle), "raw")
+  expect_length(handle, 0)
+  expect_identical(rawToChar(handle), "")
+  expect_identical(rev(handle), raw())
+  expect_true(identical(handle, raw()))
+  expect_output(.Internal(inspect(handle)), "attn layer handle (attention)", fixed = TRUE)
+  gone <- unserialize(serialize(handle, NULL, version = 2))
+  expect_identical(gone, raw())
+})
+
+test_that("no layer gets its weights where those of a later one are refused", {
+  layers <- lapply(1:3, function(i) {
+    layer <- layer_dense(units = 2, dtype = "float64")
+    layer$build(c(NA, 3))
+    layer
+  })
+  handles <- lapply(layers, function(layer) environment(layer)$self$handle)
+  before <- lapply(handles, function(handle) .Call(ffi_layer_get_weights, handle))
+  good <- lapply(before[[1]], `+`, 1)
+  expect_refusals(alist(
+    "a weight does not have the length of its dims" =
+      .Call(ffi_layers_set_weights, handles, list(good, good, c(good[1], list(1))))
+  ))
+  expect_identical(lapply(handles, function(handle) .Call(ffi_layer_get_weights, handle)), before)
+  .Call(ffi_layers_set_weights, handles[1:2], list(good, good))
+  expect_identical(.Call(ffi_layer_get_weights, handles[[2]]), good)
+})

@@ -104,6 +104,9 @@ test_that("a choice, a maximum and functions are those of R", {
   expect_identical(keras_model(input, chosen)(x), ifelse(x > 0, x, 0))
   expect_identical(operated("Maximum", x, list(0.5)), pmax(x, 0.5))
   expect_identical(operated("Minimum", x, list(0.5)), pmin(x, 0.5))
+  whole <- matrix(c(-3L, 5L, 0L, 2L), 2)
+  expect_identical(operated("Maximum", whole, list(1L)), pmax(whole, 1L))
+  expect_identical(operated("Minimum", whole, list(1L)), pmin(whole, 1L))
   functions <- list(Absolute = abs, Square = function(x) x^2, Exp = exp)
   for (class_name in names(functions)) {
     expect_equal(operated(class_name, x), functions[[class_name]](x), tolerance = 1e-15)
