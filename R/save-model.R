@@ -18,7 +18,8 @@
 #' layers come from those of this package, and any other class, R's and Python's functions
 #' and Keras's lambda layers among them, is refused by name. All of a file is checked, and
 #' that it has weights for all that the model needs, before memory is taken for them. A
-#' file is written as a whole or not at all.
+#' file is written as a whole or not at all; a process that is killed on the way can leave
+#' its unfinished file beside it, with a name that starts with `.attn-`, which nothing reads.
 #'
 #' Files of Keras 2 (`.h5`) are recognized. Their weights can be loaded into a model that
 #' is made here, by [load_model_weights()]; for the model as a whole load the file in
