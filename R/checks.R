@@ -169,3 +169,11 @@ refuse_dots_of_layer <- function() {
   known <- setdiff(names(formals(layer)), "...")
   check_no_unknown(given, known, environment(layer)$self$label)
 }
+
+# One axis as R counts it, from 1 or from -1 -> as Keras does, from 0 or from -1.
+check_one_axis <- function(x, owner, argument) {
+  if (!is_whole_number(x) || x == 0 || abs(x) > most_dims) {
+    abort_argument(owner, argument, "an axis, counted from 1 or from the end as -1", x)
+  }
+  as.integer(if (x > 0) x - 1 else x)
+}

@@ -47,16 +47,6 @@ layer_concatenate <- function(inputs, ..., axis = -1L) {
   compose_merge(if (!missing(inputs)) inputs, given$tensors, layer)
 }
 
-# An axis as R counts it, from 1 or from the end as -1 -> as Keras does, from 0.
-check_one_axis <- function(axis, owner, argument) {
-  if (!is_whole_number(axis) || axis == 0 || abs(axis) > most_dims) {
-    abort_argument(owner, argument,
-      "an axis: a whole number counted from 1, or from the end as -1", axis
-    )
-  }
-  as.integer(if (axis > 0) axis - 1 else axis)
-}
-
 concatenated_shape <- function(self, shapes) {
   check_tensor_count(self, shapes)
   axis <- self$config$axis

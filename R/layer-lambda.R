@@ -71,7 +71,7 @@ layer_lambda <- function(object, f, output_shape = NULL, mask = NULL, arguments 
   if (!is.null(mask) && !is.function(mask)) {
     check_mask_values(mask, owner, "mask")
   }
-  if (!is.null(arguments) && !is_named_list(arguments)) {
+  if (!is.null(arguments) && !has_names_or_nothing(arguments)) {
     abort_argument(owner, "arguments", "a list whose elements have different names", arguments)
   }
   config <- list(f = f, output_shape = output_shape, mask = mask, arguments = arguments)
@@ -79,8 +79,9 @@ layer_lambda <- function(object, f, output_shape = NULL, mask = NULL, arguments 
   if (missing(object) || is.null(object)) layer else compose_layer(object, layer)
 }
 
-is_named_list <- function(x) {
-  is.list(x) && !is.object(x) &&
+# A list whose elements have different names; it may be empty.
+has_names_or_nothing <- function(x) {
+  is_plain_list(x) &&
     (!length(x) || (all(nzchar(names(x))) && !is.null(names(x)) && !anyDuplicated(names(x))))
 }
 

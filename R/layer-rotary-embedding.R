@@ -78,14 +78,6 @@ layer_rotary_embedding <- function(object, max_wavelength = 10000, scaling_facto
   if (missing(object) || is.null(object)) layer else compose_layer(object, layer)
 }
 
-# One axis as R counts it, from 1 or from -1 -> as Keras does, from 0 or from -1.
-check_one_axis <- function(x, owner, argument) {
-  if (!is_whole_number(x) || x == 0 || abs(x) > most_dims) {
-    abort_argument(owner, argument, "an axis, counted from 1 or from the end as -1", x)
-  }
-  as.integer(if (x > 0) x - 1 else x)
-}
-
 check_rotary <- function(self, shape) {
   rank <- length(shape)
   axes <- unlist(self$config[c("sequence_axis", "feature_axis")])

@@ -8,6 +8,7 @@ test_that("the function is called with the array and its arguments", {
     arguments = list(by = 10, times = 3)
   )
   expect_identical(shifted(x), 3 * (x - 10))
+  expect_identical(layer_lambda(x, function(x) x, arguments = list()), x)
   expect_identical(layer_lambda(x, function(x) x[, 1]), array(c(1, 2)))
   expect_identical(layer_lambda(x, rowSums, dtype = "float64"), array(rowSums(x)))
   expect_identical(layer_lambda(x, function(x) x > 2), x > 2)
@@ -110,6 +111,11 @@ test_that("arguments that are none are refused", {
   expect_error(layer_lambda(f = sum, output_shape = "a"), class = "attn_error_argument")
   expect_error(layer_lambda(f = sum, arguments = list(1)), class = "attn_error_argument")
   expect_error(layer_lambda(f = sum, arguments = 1), class = "attn_error_argument")
+  for (arguments in list(list(a = 1, 2), list(a = 1, a = 2), c(a = 1))) {
+    expect_error(layer_lambda(f = sum, arguments = arguments),
+      class = "attn_error_argument", regexp = "`arguments`"
+    )
+  }
   expect_error(layer_lambda(f = sum, mask = "a"), class = "attn_error_argument")
   expect_error(layer_lambda(f = sum, fun = 1), class = "attn_error_argument", regexp = "fun")
   layer <- layer_lambda(f = sum)
