@@ -21,7 +21,7 @@ structure_order <- function(x) {
 }
 
 is_dict <- function(x) {
-  given <- names(x)
+  given <- if (is_plain_list(x)) names(x)
   length(given) > 0L && all(nzchar(given)) && !anyNA(given) && !anyDuplicated(given)
 }
 

@@ -132,6 +132,13 @@ test_that("inputs are found by the names of the list, of the layers, or by their
   expect_attn_error(model(list(z = x, w = y)), "argument")
   expect_attn_error(model(list(x, NULL)), "argument", "not optional")
   expect_attn_error(model(list(x, b)), "argument")
+  # a model of one input, too
+  for (one in list(keras_model(a, a), keras_model(list(z = a), a), keras_model(list(a), a))) {
+    expect_equal(one(list(a = x)), x)
+    expect_equal(predict(one, list(a = x)), x)
+  }
+  expect_attn_error(keras_model(a, a)(list(w = x)), "argument", "form of the model's inputs")
+  expect_attn_error(keras_model(list(z = a), a)(list(w = x)), "argument", "list\\(z = ")
 })
 
 test_that("optional inputs may lack", {
