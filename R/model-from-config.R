@@ -80,10 +80,8 @@ is_named_list <- function(x) is_plain_list(x) && !is.null(names(x)) && !anyDupli
 
 is_flag <- function(x) is_scalar(x, is.logical) && !is.na(x)
 
+# `config`: a list with names.
 check_model_fields <- function(config, known, owner) {
-  if (!is_named_list(config)) {
-    abort_config(owner, "the config of a model is not a list with names")
-  }
   unknown <- setdiff(names(config), known)
   if (length(unknown)) {
     abort_config(owner, sprintf("the config of a model has the field %s, which is not known here",
@@ -432,11 +430,7 @@ make_call <- function(member, call) {
 structure_from_config <- function(x, members, field, owner) {
   is_place <- is_plain_list(x) && length(x) == 3L && is_string(x[[1L]])
   if (is_place) {
-    tensor <- find_tensor(x, members, owner, shift = 1L)
-    if (is.null(tensor)) {
-      abort_config(owner, sprintf("`%s` has a tensor that is never made", field))
-    }
-    return(tensor)
+    return(find_tensor(x, members, owner, shift = 1L)) # all calls are made by now
   }
   if (!is_plain_list(x) || !length(x) || !all(vapply(x, is_plain_list, NA))) {
     abort_config(owner, sprintf("`%s` of the config does not name tensors", field))

@@ -122,9 +122,6 @@ member_shape <- function(self, member, nodes) {
     self$input_tensors
   )
   own <- Filter(function(tensor) node_key(tensor$node) == key, used)
-  if (!length(own)) {
-    return("?")
-  }
   index <- vapply(own, function(tensor) tensor$index, 1L)
   own <- own[!duplicated(index)][order(index[!duplicated(index)])]
   paste(vapply(own, function(tensor) format_shape(dim(tensor)), ""), collapse = ", ")
