@@ -16,6 +16,7 @@ trace_heads <- function(tracer, self, inputs, arguments) {
   }
   pairs <- masks[["attention_mask"]]
   is_native <- geometry$rank == 3L && is.null(self$activity_regularizer) &&
+    all(vapply(masks, is_value_or_null, NA)) &&
     (is.null(pairs) || (length(pairs$shape) %in% 2:3 && pairs$dtype == "bool"))
   if (!is_native) {
     return(trace_attention_in_r(tracer, self, inputs, arguments, result_shapes))
@@ -37,10 +38,12 @@ trace_scores <- function(tracer, self, inputs, arguments) {
   output <- scores_output_shape(shapes[[1L]], shapes[[2L]])
   extents <- geometry$extents[-(geometry$n_batch + 1L)]
   result_shapes <- c(list(output), if (scores) list(extents))
-  if (geometry$rank != 3L || !is.null(self$activity_regularizer)) {
+  mask <- arguments[["mask"]]
+  is_native <- geometry$rank == 3L && is.null(self$activity_regularizer) &&
+    all(vapply(mask, is_value_or_null, NA))
+  if (!is_native) {
     return(trace_attention_in_r(tracer, self, inputs, arguments, result_shapes))
   }
-  mask <- arguments[["mask"]]
   key <- if (length(inputs) > 2L) inputs[3L] else list(NULL)
   masks <- list(mask$query, mask$value, NULL, NULL)
   trace_step(tracer, self, "attend", c(inputs[1:2], key, masks), result_shapes,
@@ -54,22 +57,20 @@ flash_setting <- function(self) {
   if (is.null(flash)) 0 else if (flash) 1 else 2
 }
 
-# Values among the arguments travel as inputs, behind those of the layer.
+# Values among the arguments travel as inputs, behind those of the layer; masks that are
+# arrays stay arguments.
 trace_attention_in_r <- function(tracer, self, inputs, arguments, shapes) {
   inputs <- inputs[!vapply(inputs, is.null, NA)]
-  is_list <- vapply(arguments, is_mask_pair, NA)
   is_one <- vapply(arguments, is_value, NA)
-  masks <- c(arguments[is_one], if (any(is_list)) Filter(is_value, arguments[["mask"]]))
-  run <- attention_in_r(
-    layer_object(self), length(inputs), names(masks), arguments[!is_list & !is_one]
-  )
+  masks <- c(arguments[is_one], Filter(is_value, arguments[["mask"]]))
+  run <- attention_in_r(layer_object(self), length(inputs), names(masks), arguments[!is_one])
   trace_r_step(tracer, self, run, c(inputs, unname(masks)), shapes,
     dtypes = rep(self$dtype, length(shapes)), training = arguments[["training"]]
   )
 }
 
 # The layer's call as a step: the first `count` arrays are its inputs, the others its
-# masks; `arguments` are the plain ones.
+# masks. `arguments` are the other ones; a list of masks among them has places for these.
 attention_in_r <- function(layer, count, mask_names, arguments) {
   heads <- layer_self(layer)$heads
   function(arrays, training) {
@@ -77,7 +78,8 @@ attention_in_r <- function(layer, count, mask_names, arguments) {
     masks <- arrays[-seq_len(count)]
     names(masks) <- mask_names
     if (!heads && length(masks)) {
-      masks <- list(mask = list(query = masks[["query"]], value = masks[["value"]]))
+      arguments[["mask"]][mask_names] <- masks
+      masks <- NULL
     }
     arguments["training"] <- list(training)
     inputs <- if (heads) given else list(given)
@@ -90,4 +92,4 @@ plain_scores <- function(x) array(as.double(x), dim(x))
 
 is_value <- function(x) is.list(x) && !is.object(x) && !is.null(x[["slot"]])
 
-is_mask_pair <- function(x) is.list(x) && !is.object(x) && is.null(x[["slot"]])
+is_value_or_null <- function(x) is.null(x) || is_value(x)

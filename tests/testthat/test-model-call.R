@@ -116,6 +116,34 @@ test_that("masks are arguments of calls as well", {
   expect_equal(by_batch[[1]], plain(got[[1]]), tolerance = 1e-6)
 })
 
+test_that("masks of a call may be arrays, which count for every batch", {
+  x <- keras_input(shape = c(3, 4))
+  keys <- keras_input(shape = 3, dtype = "bool")
+  pairs <- matrix(c(TRUE, FALSE, FALSE, TRUE, TRUE, FALSE, TRUE, TRUE, TRUE), 3)
+  row <- matrix(c(TRUE, TRUE, FALSE), 1)
+  heads <- layer_multi_head_attention(num_heads = 2, key_dim = 2)
+  direct <- layer_attention()
+  data <- random_array(5, 3, 4)
+  kept <- matrix(TRUE, 5, 3)
+  kept[2:3, 1] <- FALSE
+  results <- function(x, keys) {
+    list(
+      heads(x, x, attention_mask = pairs), heads(x, x, value_mask = row),
+      heads(x, x, attention_mask = pairs, key_mask = keys, return_attention_scores = TRUE)[[2]],
+      direct(list(x, x), mask = list(NULL, row)), direct(list(x, x), mask = list(keys, row)),
+      direct(list(x, x), mask = list(row, keys))
+    )
+  }
+  model <- keras_model(list(x, keys), results(x, keys))
+  expected <- lapply(results(data, kept), plain)
+  expect_equal(lapply(model(list(data, kept)), plain), expected, tolerance = 1e-6)
+  expect_equal(predict(model, list(data, kept), batch_size = 2), expected, tolerance = 1e-6)
+  again <- from_config(save_model_config(model))
+  expect_identical(get_config(again), get_config(model))
+  set_weights(again, get_weights(model))
+  expect_equal(lapply(again(list(data, kept)), plain), expected, tolerance = 1e-6)
+})
+
 test_that("scores are outputs, and several attention axes go by way of R", {
   x <- keras_input(shape = c(3, 4))
   y <- layer_multi_head_attention(x, num_heads = 2, key_dim = 2)
