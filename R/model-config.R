@@ -75,7 +75,6 @@ has_build_config <- function(self) {
 
 functional_config <- function(self) {
   members <- model_members(self)
-  check_member_names(members, self)
   calls <- own_calls(self, members)
   place <- tensor_places(members, calls)
   layers <- Map(function(member, nodes) {
@@ -95,21 +94,6 @@ functional_config <- function(self) {
 # The `self` of everything in the graph, in Keras's order.
 model_members <- function(self) {
   lapply(if (is.null(self$operations)) self$layers else self$operations, layer_self)
-}
-
-check_member_names <- function(members, self) {
-  names <- vapply(members, function(member) member$name, "")
-  twice <- names[duplicated(names)]
-  if (length(twice)) {
-    attn_abort(
-      sprintf("%s: two of its layers have the name %s, and in a config a name says which is meant.",
-        self$label, quote_name(twice[1L])
-      ),
-      "attn_error_config",
-      owner = self$label, argument = "name", expected = "layers with different names",
-      received = quote_name(twice[1L])
-    )
-  }
 }
 
 # For each member the calls that belong to this model, in the order in which they were

@@ -21,6 +21,14 @@ with_layer <- function(dict, name, change) {
   dict
 }
 
+# The model after its config was written and read, with the same weights.
+read_again <- function(model) {
+  other <- from_config(save_model_config(model))
+  expect_identical(get_config(other), get_config(model))
+  set_tree_values(weight_tree(layer_self(other)), tree_values(weight_tree(layer_self(model))))
+  other
+}
+
 test_that("the config of a model is Keras's", {
   config <- get_config(small_model("m"))
   expect_identical(names(config), c("name", "trainable", "layers", "input_layers", "output_layers"))
@@ -384,4 +392,140 @@ test_that("functions of R are in no config", {
   path <- withr::local_tempfile(fileext = ".safetensors")
   expect_attn_error(save_model(model, path), "config", "function of R")
   expect_false(file.exists(path))
+})
+
+test_that("arrays that operations were given are in the config, the last axis innermost", {
+  given <- function(tensor) tensor$node$inputs[[2]]
+  written <- function(array) {
+    input <- keras_input(c(2, 3), name = "x")
+    product <- attn:::operation_node("Multiply", "product", list(input, array))
+    model <- keras_model(input, product)
+    again <- read_again(model)
+    expect_identical(as.vector(given(again$output)), as.vector(array))
+    x <- random_array(4, 2, 3)
+    expect_identical(again(x), model(x))
+    args <- member(get_config(model), "product")$inbound_nodes[[1]]$args
+    expect_identical(args[[2]]$class_name, "__numpy__")
+    args[[2]]$config
+  }
+  expect_identical(written(matrix(c(1.5, 2, 3, 4, 5, 6), 2)), list(
+    value = list(list(1.5, 3, 5), list(2, 4, 6)), dtype = "float32"
+  ))
+  expect_identical(written(1:3), list(value = list(1L, 2L, 3L), dtype = "int32"))
+  expect_identical(written(array(2L, c(1, 1, 1))), list(
+    value = list(list(list(2L))), dtype = "int32"
+  ))
+  flags <- keras_input(2, dtype = "bool", name = "flags")
+  other <- attn:::operation_node("LogicalXor", "other", list(flags, c(TRUE, FALSE)))
+  model <- keras_model(flags, other)
+  args <- member(get_config(model), "other")$inbound_nodes[[1]]$args
+  expect_identical(args[[2]]$config, list(value = list(TRUE, FALSE), dtype = "bool"))
+  x <- rbind(c(TRUE, TRUE), c(FALSE, TRUE))
+  expect_identical(read_again(model)(x), cbind(!x[, 1], x[, 2]))
+})
+
+test_that("arrays in a config have rows of one length, and numbers in them", {
+  input <- keras_input(2, name = "x")
+  model <- keras_model(input, attn:::operation_node("Add", "sum", list(input, c(1, 2))))
+  with_value <- function(...) {
+    with_layer(dict_of(model), "sum", function(layer) {
+      layer$inbound_nodes[[1]]$args[[2]]$config["value"] <- list(...)
+      layer
+    })
+  }
+  x <- matrix(c(1, 2, 3, 4), 2)
+  expect_identical(from_config(with_value(list(10, 20)))(x), x + rep(c(10, 20), each = 2))
+  expect_identical(from_config(with_value(5))(x), x + 5)
+  deep <- 1
+  for (i in 1:17) deep <- list(deep)
+  ragged <- list(list(list(1), list(2, 3)), list(list(1, 2), list(3)), list(list(1), list(list(2))))
+  for (value in c(ragged, list(list("a", "b"), "a", list(), list(1, list(2)), deep, NULL))) {
+    expect_attn_error(from_config(with_value(value)), "config", "array in the config")
+  }
+})
+
+test_that("masks of attention on lists are kept, those that lack among them", {
+  x <- keras_input(c(3, 4), name = "x")
+  keys <- keras_input(3, dtype = "bool", name = "keys")
+  seen <- rbind(c(TRUE, TRUE, FALSE), c(TRUE, FALSE, FALSE))
+  data <- random_array(2, 3, 4)
+  for (mask in list(list(keys, keys), list(keys, NULL), list(NULL, keys))) {
+    attention <- layer_attention(name = "att")
+    model <- keras_model(list(x, keys), attention(list(x, x), mask = mask))
+    kwargs <- member(get_config(model), "att")$inbound_nodes[[1]]$kwargs
+    expect_named(kwargs, "mask")
+    expect_null(names(kwargs$mask))
+    lacks <- vapply(mask, is.null, NA)
+    expect_identical(vapply(kwargs$mask, is.null, NA), lacks)
+    expect_identical(history(kwargs$mask[!lacks][[1]]), list("keys", 0L, 0L))
+    wanted <- attention(list(data, data), mask = lapply(lacks, function(no) if (!no) seen))
+    expect_equal(plain(read_again(model)(list(data, seen))), plain(wanted), tolerance = 1e-6)
+  }
+})
+
+test_that("inputs and models within models are read as older versions of Keras wrote them", {
+  dict <- dict_of(small_model("m"))
+  older <- with_layer(dict, "x", function(layer) {
+    layer$config <- list(
+      batch_input_shape = list(NULL, 4L), name = "x", sparse = FALSE,
+      dtype = list(
+        module = "keras", class_name = "DTypePolicy", config = list(name = "float64"),
+        registered_name = NULL
+      )
+    )
+    layer
+  })
+  read <- from_config(older)
+  expect_identical(read$input_shape, c(NA, 4L))
+  expect_identical(read$input$dtype, "float64")
+  x <- keras_input(4, name = "top")
+  outer <- keras_model(x, layer_dense(small_model("inner")(x), 3, name = "end"), name = "outer")
+  as_model <- with_layer(dict_of(outer), "inner", function(layer) {
+    layer$class_name <- layer$registered_name <- "Model"
+    layer
+  })
+  expect_identical(get_config(from_config(as_model)), get_config(outer))
+})
+
+test_that("calls and fields of other forms than Keras's are refused", {
+  dict <- dict_of(small_model("m"))
+  refused <- function(changed, regexp) expect_attn_error(from_config(changed), "config", regexp)
+  with_node <- function(...) {
+    with_layer(dict, "d", function(layer) {
+      layer$inbound_nodes[1] <- list(...)
+      layer
+    })
+  }
+  refused(with_node(3L), "a call of the layer \"d\" is not a list")
+  for (node in list(list(), list(1L), list(list("x", 0L)), list(list(1L, 0L, 0L)))) {
+    refused(with_node(node), "a call of the layer \"d\" is not understood")
+  }
+  refused(with_layer(dict, "d", function(layer) {
+    node <- layer$inbound_nodes[[1]]
+    layer$inbound_nodes[[1]]$kwargs <- list(inputs = node$args[[1]])
+    layer
+  }), "call of the layer \"d\".*argument twice")
+  changed <- dict
+  changed$config$trainable <- "yes"
+  refused(changed, "`trainable` in the config must be TRUE or FALSE.*\"yes\"")
+  changed <- dict
+  changed$config$layers <- "d"
+  refused(changed, "`layers` in the config must be a list of layers")
+})
+
+test_that("an error of R's own, where no check foresaw it, is one of the config", {
+  local_function("deserialize_model", function(dict, owner) stop("something else."))
+  expect_attn_error(from_config(dict_of(small_model("m"))), "config",
+    "cannot be understood: something else\\.$"
+  )
+})
+
+test_that("a model that is frozen stays so", {
+  input <- keras_input(4, name = "x")
+  model <- keras_model(input, layer_dense(input, 2), trainable = FALSE)
+  expect_false(model$trainable)
+  expect_false(model$layers[[2]]$trainable)
+  expect_length(model$trainable_weights, 0)
+  expect_false(from_config(get_config(model))$trainable)
+  expect_attn_error(keras_model(input, input, trainable = NA), "argument", "trainable")
 })
