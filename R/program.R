@@ -231,13 +231,16 @@ abort_step <- function(owner, kind, number) {
   abort_shape(owner, "inputs", "of shapes that fit the layer", "shapes that do not")
 }
 
-# The entries first, ..., first + count - 1 of an array's first axis, with its mask.
+# The entries first, ..., first + count - 1 of an array's first axis, with its mask, of which
+# one entry may stand for all.
 batch_of <- function(x, batch) {
   rows <- seq.int(batch[1L], length.out = batch[2L])
   result <- first_axis(x, rows)
   mask <- attr(x, "keras_mask", exact = TRUE)
   if (!is.null(mask)) {
-    attr(result, "keras_mask") <- first_axis(mask, rows)
+    attr(result, "keras_mask") <- if (dim_or_length(mask)[1L] == 1L) mask else {
+      first_axis(mask, rows)
+    }
   }
   result
 }

@@ -144,6 +144,76 @@ test_that("masks of a call may be arrays, which count for every batch", {
   expect_equal(lapply(again(list(data, kept)), plain), expected, tolerance = 1e-6)
 })
 
+test_that("each of several inputs has a mask of its own among those of the call", {
+  x <- keras_input(shape = c(3, 4), name = "x")
+  y <- keras_input(shape = c(3, 4), name = "y")
+  direct <- layer_attention()
+  model <- keras_model(list(x, y), direct(list(x, y)))
+  a <- random_array(2, 3, 4)
+  b <- random_array(2, 3, 4)
+  mask <- rbind(c(TRUE, TRUE, FALSE), c(TRUE, FALSE, FALSE))
+  expect_identical(model(list(a, b), mask = list(NULL, mask)),
+    model(list(a, set_keras_mask(b, mask)))
+  )
+  expect_identical(model(list(a, b), mask = list(mask, NULL)),
+    model(list(set_keras_mask(a, mask), b))
+  )
+  expect_equal(plain(model(list(a, b), mask = list(NULL, mask))),
+    plain(direct(list(a, b), mask = list(NULL, mask))), tolerance = 1e-6
+  )
+  expect_attn_error(model(list(a, b), mask = mask), "argument", "a list of 2 masks")
+  expect_attn_error(model(list(a, b), mask = list(mask)), "argument", "a list of 2 masks")
+  expect_attn_error(model(list(a, b), mask = list(NULL, mask[, 1:2])), "shape")
+})
+
+test_that("attention that goes by way of R has its masks and scores", {
+  x <- keras_input(shape = c(3, 4), name = "x")
+  keys <- keras_input(shape = 3, dtype = "bool", name = "keys")
+  data <- random_array(5, 3, 4)
+  seen <- matrix(TRUE, 5, 3)
+  seen[2:4, 2:3] <- FALSE
+  for (make in list(layer_attention, layer_additive_attention)) {
+    layer <- make(activity_regularizer = "l2")
+    result <- layer(list(x, x), mask = list(NULL, keys), return_attention_scores = TRUE)
+    model <- keras_model(list(x, keys), result)
+    expected <- layer(list(data, data), mask = list(NULL, seen), return_attention_scores = TRUE)
+    expected[[2]] <- plain(expected[[2]])
+    losses <- layer$losses # of both results
+    expect_equal(model(list(data, seen)), expected, tolerance = 1e-6)
+    expect_equal(model$losses, losses, tolerance = 1e-6)
+    expect_equal(predict(model, list(data, seen), batch_size = 2), expected, tolerance = 1e-6)
+    # a mask that comes with an array is cut into batches with it
+    alone <- keras_model(x, layer(list(x, x)))
+    masked <- set_keras_mask(data, seen)
+    expect_equal(predict(alone, masked, batch_size = 2), plain(layer(list(masked, masked))),
+      tolerance = 1e-6
+    )
+  }
+})
+
+test_that("a layer's own choice of algorithm counts in a model, else the session's", {
+  x <- keras_input(shape = c(70, 8))
+  data <- random_array(1, 70, 8)
+  make <- function(flash) {
+    layer <- layer_multi_head_attention(
+      num_heads = 2, key_dim = 4, flash_attention = flash, seed = 1
+    )
+    keras_model(x, layer(x, x))
+  }
+  models <- lapply(list(NULL, TRUE, FALSE), make)
+  for (model in models[-1]) set_weights(model, get_weights(models[[1]]))
+  tiled <- models[[2]](data)
+  plainly <- models[[3]](data)
+  expect_equal(plainly, tiled, tolerance = 1e-5)
+  expect_false(identical(plainly, tiled))
+  expect_identical(models[[1]](data), tiled)
+  without_flash_attention({
+    expect_identical(models[[1]](data), plainly)
+    expect_identical(models[[2]](data), tiled)
+    expect_identical(models[[3]](data), plainly)
+  })
+})
+
 test_that("scores are outputs, and several attention axes go by way of R", {
   x <- keras_input(shape = c(3, 4))
   y <- layer_multi_head_attention(x, num_heads = 2, key_dim = 2)
@@ -237,6 +307,16 @@ test_that("ids have no missing values", {
   expect_attn_error(predict(model, wrong, batch_size = 1), "argument", "id 7")
 })
 
+test_that("flags have no missing values", {
+  flags <- keras_input(shape = 3, dtype = "bool", name = "flags")
+  model <- keras_model(flags, flags)
+  x <- matrix(c(TRUE, FALSE), 2, 3)
+  expect_identical(model(x), x)
+  x[2, 2] <- NA
+  expect_attn_error(model(x), "argument", "`flags` must be free of missing values")
+  expect_attn_error(predict(model, x), "argument", "flags")
+})
+
 test_that("a last dim of size 1 may lack or be too many, as in Keras", {
   one <- keras_input(shape = 1)
   model <- keras_model(one, layer_dense(one, units = 2))
@@ -252,6 +332,64 @@ test_that("arrays of a call have the same number of rows", {
   model <- keras_model(list(a, b), layer_add(list(a, b)))
   expect_attn_error(predict(model, list(matrix(1, 2, 2), matrix(1, 3, 2))), "shape")
   expect_attn_error(model(list(matrix(1, 2, 2), matrix(1, 3, 2))), "shape", "layer_add")
+  lacking <- keras_input(shape = 2, optional = TRUE)
+  model <- keras_model(lacking, layer_dense(lacking, units = 1))
+  expect_attn_error(predict(model, list(NULL)), "argument", "at least one array")
+  expect_attn_error(predict_on_batch(model, list(NULL)), "argument", "at least one array")
+})
+
+test_that("an optional input that is an output is given", {
+  a <- keras_input(shape = 2)
+  b <- keras_input(shape = 2, name = "b", optional = TRUE)
+  model <- keras_model(list(a, b), list(layer_rescaling(a, 2), b))
+  x <- matrix(c(1, 2), 1)
+  expect_equal(model(list(x, x)), list(2 * x, x))
+  expect_attn_error(model(list(x, NULL)), "argument", "`b` must be given.*an output")
+})
+
+test_that("what functions of R give for the batches is put together, if it fits", {
+  input <- keras_input(shape = c(NA, 2))
+  keep <- layer_lambda(f = function(x) x[, seq_len(x[1]), , drop = FALSE], output_shape = c(NA, 2))
+  model <- keras_model(input, keep(input))
+  x <- array(c(2, 2, 2, 3), c(4, 3, 2))
+  expect_equal(predict(model, x[1:3, , ], batch_size = 2), x[1:3, 1:2, ])
+  expect_attn_error(predict(model, x, batch_size = 3), "shape",
+    "shape \\(NA, 2, 2\\).*\\(1, 3, 2\\)"
+  )
+  numbers <- keras_input(batch_shape = NA)
+  model <- keras_model(numbers, layer_lambda(numbers, function(x) 2 * x))
+  expect_equal(predict(model, 1:5 / 2, batch_size = 2), array(1:5 + 0))
+})
+
+test_that("masks that functions of R get are those of the batch", {
+  masked <- function(x, mask) if (is.null(mask)) x else x * as.vector(mask)
+  numbers <- keras_input(batch_shape = NA)
+  model <- keras_model(numbers, layer_lambda(numbers, masked))
+  x <- array(1:5 / 2)
+  mask <- c(TRUE, FALSE, TRUE, TRUE, FALSE)
+  expect_equal(predict(model, set_keras_mask(x, mask), batch_size = 2), x * mask)
+  # one entry stands for all
+  expect_equal(predict(model, set_keras_mask(x, FALSE), batch_size = 2), 0 * x)
+  rows <- keras_input(shape = 2)
+  model <- keras_model(rows, layer_lambda(rows, function(x, mask) {
+    if (is.null(mask)) x else x * mask[rep_len(seq_len(nrow(mask)), nrow(x)), ]
+  }))
+  x <- matrix(1:10 / 2, 5)
+  mask <- x > 2
+  expect_equal(predict(model, set_keras_mask(x, mask), batch_size = 2), x * mask)
+  one <- matrix(c(TRUE, FALSE), 1)
+  expect_equal(predict(model, set_keras_mask(x, one), batch_size = 2), cbind(x[, 1], 0))
+})
+
+test_that("a call with training reaches the layers of a model within, of any shape", {
+  x <- keras_input(shape = c(NA, 4))
+  inner <- keras_model(x, layer_dropout(x, 0.5, seed = 1))
+  y <- keras_input(shape = c(3, 4))
+  model <- keras_model(y, inner(y, training = TRUE))
+  expect_identical(model$output_shape, c(NA, 3L, 4L))
+  data <- array(1, c(2, 3, 4))
+  expect_setequal(model(data), c(0, 2))
+  expect_identical(model(data, training = FALSE), data)
 })
 
 test_that("a failure in the midst of a call leaves all layers as they were", {
@@ -303,4 +441,6 @@ test_that("predict() shows its progress where it is asked to", {
   expect_identical(wants_progress("auto", "predict()"), "no")
   expect_identical(wants_progress(TRUE, "predict()"), "yes")
   expect_identical(wants_progress(0, "predict()"), "no")
+  withr::with_envvar(c(TESTTHAT = "true"), expect_true(is_testing()))
+  withr::with_envvar(c(TESTTHAT = NA), expect_false(is_testing()))
 })
