@@ -235,3 +235,27 @@ test_that("a masked key never touches the row, even if it holds NaN or Inf", {
   )
   expect_true(anyNA(layer(query, spoiled)))
 })
+
+test_that("a window along a later axis is that of the same layer along the first", {
+  x <- random_array(2, 4, 4, 3)
+  for (causal in c(FALSE, TRUE)) {
+    for (window in 1:3) {
+      first <- layer_multi_head_attention(
+        num_heads = 2, key_dim = 2, sliding_window = window, dtype = "float64"
+      )
+      second <- layer_multi_head_attention(
+        num_heads = 2, key_dim = 2, sliding_window = window, attention_axes = 2, dtype = "float64"
+      )
+      second$build(dim(x), dim(x))
+      rows <- array(x[, 2, , ], c(2, 4, 3))
+      first$build(dim(rows), dim(rows))
+      set_weights(first, get_weights(second))
+      expect_equal(second(x, x, use_causal_mask = causal)[, 2, , ],
+        first(rows, rows, use_causal_mask = causal), tolerance = 1e-12
+      )
+    }
+  }
+  seen <- dense_position_mask(4, 5, FALSE, 2)
+  expect_identical(seen, outer(1:4, 1:5, function(query, key) abs(query - key) <= 1))
+  expect_identical(dense_position_mask(4, 5, TRUE, 2), seen & outer(1:4, 1:5, `>=`))
+})
