@@ -26,6 +26,15 @@ test_that("a model is drawn with its inputs on top and no box over another", {
   expect_invisible(draw(model, main = "A model", cex = 0.5))
 })
 
+test_that("a model that gives its input back is a box without arrows", {
+  input <- keras_input(shape = 4, name = "only")
+  model <- keras_model(input, input)
+  expect_identical(draw(model)$layer, "only")
+  expect_identical(nrow(drawn_graph(layer_self(model), list(
+    shapes = TRUE, names = TRUE, dtype = FALSE, params = FALSE
+  ))$arrows), 0L)
+})
+
 test_that("what cannot be drawn is refused", {
   model <- keras_model_sequential() |> layer_dense(units = 2)
   expect_attn_error(draw(model), "state")

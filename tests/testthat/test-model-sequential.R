@@ -44,6 +44,13 @@ test_that("without an input shape the first call builds, or build()", {
   other$build(c(NA, 4))
   expect_length(other$weights, 4)
   expect_attn_error(other$build(c(NA, 5)), "shape")
+  before <- other$get_weights()
+  expect_identical(expect_invisible(other$build(list(NULL, 4)))$name, other$name)
+  expect_identical(other$get_weights(), before)
+  expect_attn_error(make()$build(integer()), "argument", "a shape with the batch axis")
+  listed <- make()
+  expect_identical(dim(listed(list(x))), c(3L, 2L))
+  expect_identical(listed(list(x)), listed(x))
   third <- make()
   expect_identical(dim(predict(third, x)), c(3L, 2L))
   fourth <- make()
@@ -114,6 +121,12 @@ test_that("layers are removed from the end", {
   pop_layer(model)
   expect_attn_error(pop_layer(model), "state")
   expect_attn_error(pop_layer(first), "argument")
+  open <- keras_model_sequential() |>
+    layer_dense(units = 3, name = "one") |>
+    layer_dense(units = 2, name = "two")
+  expect_identical(pop_layer(open)$name, "two")
+  expect_false(open$built)
+  expect_identical(dim(open(x)), c(2L, 3L))
   attention <- keras_model_sequential(input_shape = c(3, 4)) |>
     layer_dense(units = 4) |>
     layer_attention()
@@ -150,6 +163,10 @@ test_that("a model takes the arguments of its input", {
   expect_identical(dim(model$inputs[[1]]), dim(tensor))
   model <- keras_model_sequential(layers = list(keras_input(shape = 3), layer_dense(units = 2)))
   expect_identical(dim(model(matrix(1, 1, 3))), 1:2)
+  later <- keras_model_sequential(layers = list(layer_dense(units = 2), keras_input(3, name = "x")))
+  expect_identical(later$input_names, "x")
+  expect_identical(dim(later(matrix(1, 1, 3))), 1:2)
+  expect_length(keras_model_sequential(layers = NULL)$layers, 0)
   layer <- layer_dense(units = 2)
   frozen <- keras_model_sequential(input_shape = 3, trainable = FALSE, layers = layer)
   expect_length(frozen$trainable_weights, 0)

@@ -55,6 +55,8 @@ test_that("frozen layers, nested models and models that are not built are shown"
   freeze_weights(get_layer(model, "e"))
   lines <- capture.output(print(model))
   expect_true(any(grepl("Trainable ", lines[1:4])))
+  expect_false(any(grepl("Trainable ", capture.output(print(model, show_trainable = FALSE))[1:4])))
+  expect_true(any(grepl("Trainable ", capture.output(print(inner, show_trainable = TRUE))[1:4])))
   expect_identical(summary(model)$params, c(total = 19, trainable = 15, non_trainable = 4))
   open <- keras_model_sequential() |> layer_dense(units = 2)
   expect_output(print(open), "not built")
@@ -70,4 +72,24 @@ test_that("bytes are shown as Keras shows them", {
     vapply(c(0, 1, 1023, 1024, 1536, 1024^2, 3.5 * 1024^3), format_bytes, ""),
     c("0.00 B", "1.00 B", "1023.00 B", "1.00 KB", "1.50 KB", "1.00 MB", "3.50 GB")
   )
+})
+
+test_that("results of a layer beside its first are told by their number", {
+  x <- keras_input(shape = c(3, 4), name = "x")
+  both <- layer_attention(name = "att")(list(x, x), return_attention_scores = TRUE)
+  model <- keras_model(x, list(layer_flatten(both[[2]], name = "scores"), both[[1]]))
+  table <- summary(model)$table
+  expect_identical(table$connected_to[table$layer == "scores"], "att[2]")
+  expect_identical(table$output_shape[table$layer == "att"], "(NA, 3, 4), (NA, 3, 3)")
+})
+
+test_that("where there are no characters for boxes, the table is of plain ones", {
+  model <- keras_model_sequential(input_shape = 4, name = "m") |> layer_dense(units = 3, name = "d")
+  boxed <- capture.output(print(model))
+  withr::local_locale(c(LC_CTYPE = "C"))
+  lines <- capture.output(print(model))
+  expect_false(any(grepl("[^ -~]", lines)))
+  expect_match(lines[2], "^[+]=+[+]=+[+]=+[+]$")
+  expect_match(lines[3], "^[|] Layer")
+  expect_length(lines, length(boxed))
 })
