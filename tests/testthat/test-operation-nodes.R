@@ -86,6 +86,8 @@ test_that("axes are put in, taken away, turned and cut anew", {
   )
   expect_identical(operated("Squeeze", x, config = list(axis = 2L)), array(x, c(2, 3, 4)))
   expect_identical(operated("Squeeze", x), array(x, c(2, 3, 4)))
+  none <- array(x, c(2, 3, 4))
+  expect_identical(operated("Squeeze", none), none)
   turned <- operated("Transpose", x, config = list(axes = list(0L, 3L, 1L, 2L)))
   expect_identical(turned, aperm(x, c(1, 4, 2, 3)))
   expect_identical(operated("Transpose", x), aperm(x))
@@ -158,5 +160,34 @@ test_that("what Keras does not have, or has otherwise, is refused by its name", 
   expect_error(operation_node("Add", "a/b", list(x, x)), class = "attn_error_argument")
   expect_error(operation_node("Add", NULL, list(x, "b")), class = "attn_error_argument")
   expect_error((x + 1)$node$layer(x), class = "attn_error_argument")
+  again <- (x + 1)$node$layer
+  for (call in list(function() again(list(x)), function() again(list(matrix(1, 2, 3))))) {
+    expect_attn_error(call(), "argument", "belongs to the tensors that it was made for")
+  }
+  expect_attn_error(again$compute_output_shape(c(NA, 3)), "argument", "belongs to the tensors")
+  full <- keras_input(batch_shape = rep(1, 16))
+  expect_attn_error(operation_node("ExpandDims", NULL, list(full)), "shape", "fewer than 16 dims")
+  expect_attn_error(
+    operation_node("ExpandDims", NULL, list(x), list(), list(axis = as.list(0:14))), "shape"
+  )
   expect_error(from_config(list(class_name = "NotEqual", config = list())), class = "attn_error")
+})
+
+test_that("the dtype of a calculation is the widest, and numbers give way to tensors", {
+  tensor <- function(dtype) keras_input(shape = 3, dtype = dtype)
+  dtype_of <- function(...) operation_node("Add", NULL, list(...))$dtype
+  expect_identical(dtype_of(tensor("bool"), tensor("bool")), "bool")
+  expect_identical(dtype_of(tensor("bool"), TRUE), "bool")
+  expect_identical(dtype_of(tensor("bool"), 2L), "int32")
+  expect_identical(dtype_of(tensor("int32"), tensor("int64")), "int64")
+  expect_identical(dtype_of(tensor("int32"), tensor("uint8")), "int32")
+  expect_identical(dtype_of(tensor("int64"), 2L), "int64")
+  expect_identical(dtype_of(tensor("int32"), 2.5), "float32")
+  expect_identical(dtype_of(tensor("float32"), tensor("float64")), "float64")
+  expect_identical(dtype_of(tensor("float16"), tensor("bfloat16")), "float32")
+  expect_identical(dtype_of(tensor("float64"), 2.5), "float64")
+  expect_identical(dtype_of(tensor("float16"), 2.5), "float16")
+  in_float64()
+  expect_identical(dtype_of(tensor("int32"), 2.5), "float64")
+  expect_identical(dtype_of(tensor("float32"), 2.5), "float32")
 })

@@ -235,6 +235,14 @@ test_that("words are all shown if there are few, else every k-th", {
   long <- axis_source(strrep("a", 30), 1)
   expect_identical(long$values, paste0(strrep("a", 21), "..."))
   expect_identical(axis_source(c("a", NA), 2)$values, c("a", ""))
+  # of several axes the first positions of whole steps of the last ones
+  pairs <- axis_source(NULL, c(4, 6))
+  expect_equal(axis_ticks(pairs, 24)$at, 1:24)
+  expect_equal(axis_ticks(pairs, 12)$at, seq(1, 24, by = 2))
+  expect_equal(axis_ticks(pairs, 5)$at, seq(1, 24, by = 6))
+  expect_identical(axis_ticks(pairs, 5)$labels, c("1,1", "2,1", "3,1", "4,1"))
+  expect_identical(axis_ticks(pairs, 2)$labels, c("1,1", "3,1"))
+  expect_identical(axis_ticks(pairs, 3)$labels, c("1,1", "3,1"))
 })
 
 test_that("months are labeled at round dates", {
@@ -250,6 +258,26 @@ test_that("months are labeled at round dates", {
   expect_identical(days$labels, c("2020-02-10", "2020-02-11", "2020-02-12"))
   unsorted <- axis_source(rev(months), 120)
   expect_identical(unsorted$kind, "text")
+})
+
+test_that("dates that leave no room for round ones have their first one labeled", {
+  days <- as.Date(c("2020-03-05", "2020-03-06", "2024-11-30"))
+  expect_identical(date_ticks(days, 1), list(at = 1L, labels = "2020-03-05"))
+})
+
+test_that("labels that are turned need room below the panels", {
+  scores <- plain_scores(c(1, 1, 12, 12))
+  plan <- function(height, letters_of_word) {
+    words <- strrep(letters[1:12], letters_of_word)
+    on_device(width = 7, height = height, {
+      graphics::plot.new()
+      data <- prepare_score_panels(scores, key_labels = words)
+      plan_at_scale(data, list(), 12L, FALSE, c(7, height), 1)
+    })
+  }
+  expect_true(plan(7, 24)$key$rotated)
+  expect_false(plan(2, 1)$key$rotated)
+  expect_null(plan(2, 24))
 })
 
 test_that("a tick for a date that is missing sits at the next one", {
