@@ -276,7 +276,7 @@ test_that("labels that are turned need room below the panels", {
     })
   }
   expect_true(plan(7, 24)$key$rotated)
-  expect_false(plan(2, 1)$key$rotated)
+  expect_true(plan(2, 1)$key$rotated)
   expect_null(plan(2, 24))
 })
 

@@ -151,6 +151,32 @@ test_that("a file that exists is not replaced unless that is said", {
   expect_identical(weights_of(load_model(path)), weights_of(model))
 })
 
+test_that("who sits before the session is asked whether a file is replaced", {
+  path <- local_file(charToRaw("keep me"))
+  asked <- character()
+  may <- may_overwrite
+  answer <- function(reply, interactive = TRUE, file = path, overwrite = FALSE) {
+    environment(may) <- list2env(
+      list(interactive = function() interactive), parent = asNamespace("attn")
+    )
+    withr::local_options(askYesNo = function(msg, default, ...) {
+      asked <<- c(asked, msg)
+      expect_false(default)
+      reply
+    })
+    may(file, overwrite)
+  }
+  expect_true(answer(TRUE))
+  expect_false(answer(FALSE))
+  expect_false(answer(NA))
+  expect_identical(asked, rep(sprintf("The file %s exists. Replace it?", quote_name(path)), 3))
+  # nobody is asked where there is nothing to decide
+  expect_false(answer(TRUE, interactive = FALSE))
+  expect_true(answer(FALSE, overwrite = TRUE))
+  expect_false(answer(TRUE, file = paste0(path, "-none")))
+  expect_length(asked, 3)
+})
+
 test_that("arguments are checked", {
   model <- mixed_model()
   expect_attn_error(save_model(), "argument", "`model` must be a model")
@@ -184,6 +210,8 @@ test_that("arguments are checked", {
     load_model_config(local_file(charToRaw("{\"class_name\": \"Dense\", \"config\": {}}"))),
     "config", "not a model"
   )
+  local_function("check_file", function(path, owner) 2^28 + 1)
+  expect_attn_error(load_model_config(local_file(charToRaw("{}"))), "file", "larger than any")
 })
 
 test_that("formats are told by their content, not their names", {
@@ -197,6 +225,16 @@ test_that("formats are told by their content, not their names", {
   weights <- withr::local_tempfile(fileext = ".safetensors")
   save_model_weights(model, weights)
   expect_attn_error(load_model(weights), "file", "load_model_weights\\(\\)")
+})
+
+test_that("weights in an HDF5 file of another form than Keras's are refused", {
+  skip_if_not_installed("zip")
+  skip_if_not_installed("hdf5r")
+  model <- mixed_model()
+  path <- withr::local_tempfile(fileext = ".keras")
+  write_keras_archive(path, save_model_config(model), list(a = 1))
+  expect_attn_error(load_model(path), "file", "not in the form of Keras 3")
+  expect_attn_error(load_model_weights(model, path), "file", "not in the form of Keras 3")
 })
 
 small_dense <- function(units = 2, name = "d") {
