@@ -121,15 +121,7 @@ as_operand <- function(x, owner) {
   list(shape = shape, dtype = dtype, number = x)
 }
 
-operands_of <- function(self, args) {
-  takes_index <- self$class_name == "GetItem"
-  lapply(args, function(x) {
-    if (takes_index && is.list(x) && !is.object(x)) {
-      return(list(key = x))
-    }
-    as_operand(x, self$label)
-  })
-}
+operands_of <- function(self, args) lapply(args, as_operand, self$label)
 
 operation_result <- function(self, operands) {
   operation <- operations[[self$class_name]]
@@ -164,11 +156,10 @@ promote_dtypes <- function(dtypes) {
   if (length(tensors) == 1L) {
     return(tensors)
   }
-  switch(max(ranks) + 1L,
-    "bool",
-    if ("int64" %in% tensors) "int64" else "int32",
-    if (!length(tensors)) config_floatx() else if ("float64" %in% tensors) "float64" else "float32"
-  )
+  if (max(ranks) == 1L) {
+    return(if ("int64" %in% tensors) "int64" else "int32")
+  }
+  if (!length(tensors)) config_floatx() else if ("float64" %in% tensors) "float64" else "float32"
 }
 
 operand_dtypes <- function(operands) vapply(operands, function(x) x$dtype, "")

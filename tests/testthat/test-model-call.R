@@ -361,6 +361,19 @@ test_that("what functions of R give for the batches is put together, if it fits"
   expect_equal(predict(model, 1:5 / 2, batch_size = 2), array(1:5 + 0))
 })
 
+test_that("predict() wants outputs with the batch as their first axis", {
+  x <- keras_input(shape = 3)
+  data <- matrix(1:12, 4)
+  for (values in list(x, layer_lambda(x, function(x) x))) {
+    total <- attn:::operation_node("Sum", NULL, list(values), list(), list(axis = 0L))
+    model <- keras_model(x, total)
+    expect_equal(model(data), array(colSums(data)))
+    expect_attn_error(predict(model, data), "shape")
+    expect_attn_error(predict(model, data, batch_size = 2), "shape")
+    expect_attn_error(predict_on_batch(model, data), "shape")
+  }
+})
+
 test_that("masks that functions of R get are those of the batch", {
   masked <- function(x, mask) if (is.null(mask)) x else x * as.vector(mask)
   numbers <- keras_input(batch_shape = NA)
