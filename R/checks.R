@@ -170,6 +170,27 @@ refuse_dots_of_layer <- function() {
   check_no_unknown(given, known, environment(layer)$self$label)
 }
 
+# Whether a list can be handed on as the arguments of a call: R knows no empty ones there, as
+# quote(expr = ) makes them, and no names of more bytes.
+can_be_arguments <- function(x) {
+  !any(vapply(x, is.symbol, NA)) && !any(nchar(names(x), "bytes") > 10000L)
+}
+
+# Lists within lists, not deeper than those of a config.
+check_list_depth <- function(x, owner, argument) {
+  level <- list(x)
+  for (depth in seq_len(config_depth)) {
+    level <- level[vapply(level, is.list, NA) & !vapply(level, is.object, NA)]
+    if (!length(level)) {
+      return(invisible())
+    }
+    level <- unlist(level, recursive = FALSE, use.names = FALSE)
+  }
+  abort_argument(owner, argument, sprintf("lists within lists, at most %d deep", config_depth),
+    received = "deeper ones"
+  )
+}
+
 # One axis as R counts it, from 1 or from -1 -> as Keras does, from 0 or from -1.
 check_one_axis <- function(x, owner, argument) {
   if (!is_whole_number(x) || x == 0 || abs(x) > most_dims) {

@@ -178,7 +178,7 @@ check_conv_numbers <- function(config, owner) {
 # A positive whole number, or a list of one, as Keras's configs have it.
 check_single_size <- function(x, owner, argument) {
   given <- x
-  if (is.list(x) && !is.object(x) && length(x) == 1L) {
+  if (is.list(x) && !is.object(x) && length(x) == 1L && can_be_arguments(x)) {
     x <- x[[1L]]
   }
   if (!is_whole_number(x) || x < 1) {

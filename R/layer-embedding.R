@@ -112,7 +112,7 @@ layer_embedding <- function(object, input_dim, output_dim, embeddings_initialize
 
 # Before the layer is made, which takes a name and random numbers.
 check_embedding_weights <- function(weights, config, owner) {
-  if (is.list(weights) && !is.object(weights) && length(weights) == 1L) {
+  if (is_plain_list(weights) && length(weights) == 1L && can_be_arguments(weights)) {
     weights <- weights[[1L]]
   }
   shape <- c(config$input_dim, config$output_dim)

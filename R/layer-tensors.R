@@ -253,6 +253,7 @@ tensors_methods <- list(
   compute_mask = function(self) {
     function(inputs, mask = NULL, ...) {
       check_no_dots(self$label, ...)
+      check_given(missing(inputs), self$label, "inputs", "an array, or a list of arrays")
       own <- layer_kinds[[self$kind]]$output_mask
       if (!is.null(own)) return(own(self, inputs, mask))
       if (is.null(mask) || is.list(mask)) return(NULL)

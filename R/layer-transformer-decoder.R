@@ -321,6 +321,11 @@ call_decoder_with_list <- function(self, arguments, count) {
       "an array where there are other arguments", arguments
     )
   }
+  if (!can_be_arguments(arguments) || any(vapply(arguments, is_plain_list, NA))) {
+    abort_argument(self$label, "decoder_sequence",
+      "an array, or a list of arrays and further call arguments by name", arguments
+    )
+  }
   do.call(decoder_function(self), arguments, quote = TRUE)
 }
 

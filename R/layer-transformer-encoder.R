@@ -110,8 +110,10 @@ encoder_function <- function(self) {
   }
 }
 
-call_encoder <- function(self, inputs, padding_mask, attention_mask, training,
+# Its first name is as that of call_heads().
+call_encoder <- function(.self, inputs, padding_mask, attention_mask, training,
                          return_attention_scores, ...) {
+  self <- .self
   if (...length()) {
     refuse_dots_of_layer()
   }

@@ -191,6 +191,9 @@ compose_layer.list <- function(object, layer) {
   if (!is_attention(self)) {
     return(layer(object))
   }
+  if (!can_be_arguments(object)) {
+    abort_first_argument(self, object)
+  }
   roles <- c("query", "value", "key")
   arguments <- name_inputs(object, roles, self)
   if (!("value" %in% names(arguments))) {

@@ -107,7 +107,7 @@ as_layer_list <- function(layers, owner) {
   if (is.null(layers)) {
     return(list())
   }
-  if (!is_plain_list(layers)) {
+  if (!is_plain_list(layers) || !can_be_arguments(layers)) {
     abort_argument(owner, "layers", "a list of layers", layers)
   }
   unname(layers)
@@ -274,7 +274,7 @@ check_has_layers <- function(self) {
 build_and_call <- function(self, inputs, training, mask) {
   check_has_layers(self)
   owner <- self$label
-  if (is_plain_list(inputs) && length(inputs) == 1L) {
+  if (is_plain_list(inputs) && length(inputs) == 1L && can_be_arguments(inputs)) {
     inputs <- inputs[[1L]]
   }
   symbolic <- is_keras_tensor(inputs)

@@ -49,6 +49,7 @@ check_model_tensors <- function(x, owner, argument) {
   if (is_keras_tensor(x)) {
     return(list(x))
   }
+  check_list_depth(x, owner, argument)
   flat <- if (is_plain_list(x)) flatten_structure(x, function(x) !is_plain_list(x))
   if (!length(flat) || !all(vapply(flat, is_keras_tensor, NA))) {
     abort_argument(owner, argument, "a symbolic tensor, or a list of them", x)

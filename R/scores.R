@@ -195,6 +195,7 @@ as.array.attn_scores <- function(x, ...) plain_array(x)
 #' @method all.equal attn_scores
 #' @export
 all.equal.attn_scores <- function(target, current, ...) {
+  check_given(missing(current), "all.equal()", "current", "scores, or an array")
   if (inherits(current, "attn_scores")) {
     if (!identical(attr(target, "axes"), attr(current, "axes"))) {
       return("Axes: the scores differ in what their axes are")

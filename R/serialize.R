@@ -34,6 +34,12 @@ serialize_keras_object <- function(obj, ...) {
   owner <- "serialize_keras_object()"
   check_no_dots(owner, ...)
   check_given(missing(obj), owner, "obj", "an object")
+  check_list_depth(obj, owner, "obj")
+  serialize_value(obj, owner)
+}
+
+serialize_value <- function(obj, owner) {
+  check_given(missing(obj), owner, "obj", "an object")
   if (is_layer(obj)) {
     return(serialize_member(layer_self(obj)))
   }
@@ -44,7 +50,7 @@ serialize_keras_object <- function(obj, ...) {
     return(obj)
   }
   if (!is.object(obj) && is.list(obj)) {
-    return(lapply(obj, serialize_keras_object))
+    return(lapply(obj, serialize_value, owner))
   }
   abort_argument(owner, "obj", "a layer, initializer, regularizer or constraint", obj,
     subclass = "attn_error_config"
@@ -72,6 +78,7 @@ deserialize_keras_object <- function(config, custom_objects = NULL, safe_mode = 
   owner <- "deserialize_keras_object()"
   check_no_dots(owner, ...)
   check_given(missing(config), owner, "config", "a list")
+  check_list_depth(config, owner, "config")
   check_no_custom_objects(custom_objects, owner)
   check_flag(safe_mode, owner, "safe_mode")
   deserialize_value(config, owner)

@@ -79,3 +79,89 @@ test_that("arguments of all types are looked at before they are used", {
   expect_refused(layer_attention(name = text), "name")
   expect_refused(load_model(text), "model")
 })
+
+# Lists that are odd as such: very deep, with the empty symbol, with a name that is too long
+# for an argument.
+odd_lists <- function() {
+  deep <- list()
+  for (i in 1:500) deep <- list(deep)
+  list(
+    deep = deep, empty = list(quote(expr = )), named = list(a = quote(expr = ), quote(expr = )),
+    long = stats::setNames(list(diag(2), diag(2)), c(strrep("n", 1e5), "query"))
+  )
+}
+
+expect_no_other_error <- function(f, argument, given = list(), label) {
+  odd <- odd_lists()
+  for (name in names(odd)) {
+    given[argument] <- odd[name]
+    error <- tryCatch(
+      {
+        utils::capture.output(do.call(f, given, quote = TRUE))
+        NULL
+      },
+      error = identity
+    )
+    says <- if (is.null(error)) "" else conditionMessage(error)
+    expect_true(
+      is.null(error) || (inherits(error, "attn_error") && !inherits(error, "attn_error_internal")),
+      label = paste(label, argument, name, substr(says, 1L, 200L))
+    )
+  }
+}
+
+test_that("odd lists are values or classed errors of every function and every layer", {
+  needed <- list(
+    layer_multi_head_attention = list(num_heads = 1, key_dim = 2),
+    layer_group_query_attention = list(
+      head_dim = 2, num_query_heads = 2, num_key_value_heads = 1
+    ),
+    layer_dense = list(units = 2), layer_embedding = list(input_dim = 3, output_dim = 2),
+    layer_transformer_encoder = list(intermediate_dim = 2, num_heads = 1),
+    layer_transformer_decoder = list(intermediate_dim = 2, num_heads = 1),
+    layer_einsum_dense = list(equation = "ab,bc->ac", output_shape = 2),
+    layer_time_distributed = list(layer = layer_dense(units = 2)),
+    layer_conv_1d = list(filters = 1, kernel_size = 1), layer_reshape = list(target_shape = 4),
+    layer_position_embedding = list(sequence_length = 4), layer_repeat_vector = list(n = 2)
+  )
+  for (name in setdiff(getNamespaceExports("attn"), "tidy")) { # a generic of another package
+    f <- getExportedValue("attn", name)
+    for (argument in setdiff(names(formals(f)), "...")) {
+      expect_no_other_error(f, argument, needed[[name]], name)
+    }
+  }
+  layers <- lapply(stats::setNames(nm = names(needed)), function(name) {
+    do.call(getExportedValue("attn", name), needed[[name]])
+  })
+  layers$layer_attention <- layer_attention()
+  layers$layer_add <- layer_add()
+  layers$sequential <- keras_model_sequential(layers = list(layer_dense(units = 2)))
+  input <- keras_input(4)
+  layers$functional <- keras_model(input, layer_dense(input, 2))
+  for (name in names(layers)) {
+    for (argument in setdiff(names(formals(layers[[name]])), "...")) {
+      expect_no_other_error(layers[[name]], argument, list(), name)
+    }
+  }
+})
+
+test_that("a name twice in `...` is refused as a name is", {
+  x <- random_array(2, 3, 4)
+  for (layer in list(
+    layer_multi_head_attention(num_heads = 1, key_dim = 1), layer_attention(),
+    layer_transformer_encoder(intermediate_dim = 2, num_heads = 2), layer_dense(units = 2)
+  )) {
+    for (name in c("self", "s", "owner", "other")) {
+      given <- stats::setNames(list(x, 1, 1), c(names(formals(layer))[1], name, name))
+      expect_attn_error(do.call(layer, given, quote = TRUE), "argument")
+    }
+  }
+})
+
+test_that("what has no default is asked for by name", {
+  layer <- layer_embedding(input_dim = 3, output_dim = 2)
+  expect_attn_error(layer$compute_mask(), "argument", "inputs")
+  x <- random_array(1, 2, 3)
+  scores <- layer_attention()(list(x, x), return_attention_scores = TRUE)[[2]]
+  expect_attn_error(all.equal(scores), "argument", "current")
+})

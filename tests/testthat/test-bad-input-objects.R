@@ -52,7 +52,10 @@ test_that("calls of initializers refuse bad arguments", {
     "zero", "numeric_0", "integer_0", "two", "eight", "list_0", "list_1", "list_named",
     "pairlist", "array_1", "array_0"
   )
-  axes <- c("null", "minus_one", "zero", "list_1", "list_named", "pairlist", "array_1")
+  axes <- c(
+    "null", "minus_one", "zero", "list_1", "list_named", "pairlist", "array_1", "numeric_0",
+    "integer_0", "list_0", "array_0"
+  )
   for (name in ls(asNamespace("attn"), pattern = "^initializer_")) {
     make <- get(name, asNamespace("attn"))
     if (is.function(make) && name %in% getNamespaceExports("attn")) {

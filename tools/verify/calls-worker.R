@@ -229,12 +229,19 @@ changed_parts <- function(before, after) {
 
 # Errors that are R's own to raise although code of the package was under way:
 #   - that it cannot allocate memory for as many numbers as the call is about (a billion);
-#   - that scores cannot be indexed like that, as no array can (`[` hands on to R's).
+#   - that scores cannot be indexed like that or get such dims, as no array can (`[` and `dim<-`
+#     hand on to R's).
+# Where the stack is used up R asks no handler: then a function of the caller's may be to blame.
 is_of_r <- function(error, origin, what, given) {
+  given <- given[!vapply(given, is.symbol, NA)]
+  if (is.null(origin)) {
+    return(inherits(error, "stackOverflowError") && any(vapply(given, is.function, NA)))
+  }
   says <- message_of(error)
   origin != "ours" ||
-    (startsWith(says, " cannot allocate vector of size") && any(lengths(given[!vapply(given, is.symbol, NA)]) >= 1e9)) ||
-    (startsWith(what$label, "[(<scores") && grepl("subscript|dimension|argument", says))
+    (startsWith(says, " cannot allocate vector of size") && any(lengths(given) >= 1e9)) ||
+    (startsWith(what$label, "[(<scores") && grepl("subscript|dimension|argument", says)) ||
+    startsWith(what$label, "dim<-(<scores")
 }
 
 # What a function of the caller's raises may be no proper condition.
