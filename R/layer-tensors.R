@@ -205,8 +205,7 @@ run_eagerly <- function(self, arrays, arguments) {
   outputs <- trace_layer(tracer, self, inputs, arguments)
   given <- c(inputs, if (!is.null(mask)) list(arguments$mask))
   program <- finish_program(tracer, given, outputs)
-  results <- run_program(program, c(arrays, if (!is.null(mask)) list(mask)))
-  if (length(results) == 1L) results[[1L]] else results
+  run_program(program, c(arrays, if (!is.null(mask)) list(mask)))[[1L]]
 }
 
 # ---- methods and properties ----

@@ -202,6 +202,18 @@ test_that("what an archive of Keras never has is refused", {
   bytes <- zip_bytes(tiny_members())
   bytes[length(bytes) - 5:2] <- as.raw(255)
   expect_attn_error(read_keras_archive(bytes), "file", "ZIP64")
+  # one member fewer than the directory has records
+  bytes <- zip_bytes(tiny_members())
+  at <- length(bytes) - 22L + c(9L, 11L)
+  bytes[at] <- as.raw(as.integer(bytes[at]) - 1L)
+  expect_attn_error(read_keras_archive(bytes), "file", "directory is damaged")
+})
+
+test_that("members that are read in several parts are the same", {
+  bytes <- zip_bytes(tiny_members(weights = list(data = tiny_weights())))
+  whole <- read_keras_archive(bytes)
+  local_function("part_size", function() 1000)
+  expect_identical(read_keras_archive(bytes), whole)
 })
 
 test_that("members that overlap are refused", {
