@@ -6,9 +6,11 @@
 #' number of threads; small calls use one thread whatever the setting.
 #'
 #' The start value is what OpenMP offers: all processors, or fewer where the
-#' environment variables `OMP_NUM_THREADS` or `OMP_THREAD_LIMIT` say so. In a
-#' child of a fork (such as a worker of [parallel::mclapply()]) it is 1 and stays
-#' 1, because OpenMP's threads do not survive a fork. Without OpenMP it is 1.
+#' environment variables `OMP_NUM_THREADS` or `OMP_THREAD_LIMIT` say so, and at most
+#' two where `_R_CHECK_LIMIT_CORES_` is set to anything but `false`, as in checks of
+#' packages. In a child of a fork (such as a worker of [parallel::mclapply()]) it is 1
+#' and stays 1, because OpenMP's threads do not survive a fork; on Linux also where only
+#' the child loads the package. Without OpenMP it is 1.
 #'
 #' @param n A positive whole number, or `NULL` (the default) to only ask.
 #'   A number above `OMP_THREAD_LIMIT`, or above four times the number of processors

@@ -1,5 +1,8 @@
 #include "parallel.h"
 
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -30,11 +33,31 @@ int attn_has_openmp(void) {
 #endif
 }
 
+#ifdef _OPENMP
+/* Checks of packages that others run beside them set a variable to anything but "false", as R
+ * itself reads it, and allow two cores. */
+static int cores_are_limited(void) {
+    static const char no[] = "false";
+    const char* value = getenv("_R_CHECK_LIMIT_CORES_");
+    if (value == NULL || value[0] == '\0') {
+        return 0;
+    }
+    size_t same = 0;
+    while (no[same] != '\0' && tolower((unsigned char)value[same]) == no[same]) {
+        same++;
+    }
+    return no[same] != '\0' || value[same] != '\0';
+}
+#endif
+
 int attn_threads_default(void) {
 #ifdef _OPENMP
     /* both already know OMP_NUM_THREADS and the processor affinity */
     int threads = omp_get_max_threads();
     int limit = omp_get_thread_limit();
+    if (cores_are_limited() && limit > 2) {
+        limit = 2;
+    }
     if (threads > limit) {
         threads = limit;
     }
@@ -68,12 +91,36 @@ static void after_fork_in_child(void) {
     in_forked_child = 1;
     process_threads = 1;
 }
+
+/* Whether this process is the child of a fork and has started no program since: other packages
+ * may have used the pool in its parent, before this code was loaded. Linux notes it among the
+ * flags of the process; elsewhere nobody knows, and the answer is no. */
+static int began_as_fork(void) {
+    static const unsigned long forked_without_exec = 0x40; /* PF_FORKNOEXEC */
+    enum { FLAGS = 7 };                                     /* fields behind the name */
+    char line[1024];
+    FILE* file = fopen("/proc/self/stat", "r");
+    if (file == NULL) {
+        return 0;
+    }
+    line[fread(line, 1, sizeof line - 1, file)] = '\0';
+    fclose(file);
+    /* the name of the program, in parentheses, may hold anything */
+    const char* field = strrchr(line, ')');
+    for (int i = 0; field != NULL && i < FLAGS; i++) {
+        field = strchr(field + 1, ' ');
+    }
+    return field != NULL && (strtoul(field, NULL, 10) & forked_without_exec) != 0;
+}
 #endif
 
 void attn_threads_initialize(void) {
     process_threads = attn_threads_default();
 #if defined(_OPENMP) && !defined(_WIN32)
     pthread_atfork(NULL, NULL, after_fork_in_child);
+    if (in_forked_child || began_as_fork()) {
+        after_fork_in_child();
+    }
 #endif
 }
 

@@ -41,6 +41,7 @@ void attn_team_join(int thread, int width) {
 static pthread_key_t worker_key;
 static int workers = 0;    /* beside the thread that calls */
 static int last_team = 1; /* width of our last region */
+static int has_worked = 0; /* any of our regions was wider than one thread */
 
 static void worker_ends(void* value) {
     (void)value;
@@ -60,6 +61,7 @@ static int can_count(void) {
 void attn_team_join(int thread, int width) {
     if (thread == 0) {
         last_team = width;
+        has_worked = has_worked || width > 1;
     } else if (pthread_getspecific(worker_key) == NULL &&
                pthread_setspecific(worker_key, &workers) == 0) {
 #pragma omp atomic
@@ -67,7 +69,8 @@ void attn_team_join(int thread, int width) {
     }
 }
 
-int attn_team_has_worked(void) { return last_team > 1; }
+/* even when a later region was narrow: threads may be ending yet */
+int attn_team_has_worked(void) { return has_worked; }
 
 /* threads that a region can have without a new one */
 static int count_there(void) {

@@ -15,8 +15,8 @@ int attn_team_steady(int width, int most);
 /* In a region, by each of its `width` threads: that there is such a thread. */
 void attn_team_join(int thread, int width);
 
-/* Whether there may be threads that tell us when they end: as long as that is so, this code
- * has to stay in memory. */
+/* Whether there were ever threads that tell us when they end: from then on, this code has to
+ * stay in memory. */
 int attn_team_has_worked(void);
 
 #endif

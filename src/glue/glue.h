@@ -77,6 +77,8 @@ void glue_register_handles(DllInfo* dll);
 /* to be called when R unloads the library: whoever is alive keeps it in memory */
 void glue_keep_library(void);
 SEXP glue_new_handle(void);
+/* handles whose finalizer has not run yet */
+size_t glue_handles_alive(void);
 /* gives the layer to the handle, which then owns it */
 void glue_own(SEXP handle, struct attn_layer* layer);
 /* the live layer, or an R error of class attn_error_state */

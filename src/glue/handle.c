@@ -8,16 +8,23 @@
 
 static R_altrep_class_t handle_class;
 
+/* with a layer or without one: each has a finalizer that R is going to call */
+static size_t handles_alive;
+
+size_t glue_handles_alive(void) { return handles_alive; }
+
 static void finalize(SEXP pointer) {
     struct attn_layer* layer = R_ExternalPtrAddr(pointer);
     R_ClearExternalPtr(pointer);
     attn_layer_destroy(layer);
+    handles_alive--;
 }
 
 SEXP glue_new_handle(void) {
     SEXP pointer = PROTECT(R_MakeExternalPtr(NULL, glue_symbols.handle_tag, R_NilValue));
     /* registering allocates: do it while there is nothing to lose yet */
     R_RegisterCFinalizerEx(pointer, finalize, TRUE);
+    handles_alive++;
     SEXP handle = R_new_altrep(handle_class, pointer, R_NilValue);
     UNPROTECT(1);
     return handle;

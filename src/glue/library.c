@@ -1,4 +1,4 @@
-/* The shared library outlives R's dyn.unload() where there are layers, or threads: R has no
+/* The shared library outlives R's dyn.unload() where there are handles, or threads: R has no
  * way to take a finalizer back, and one whose code is gone would end the process at the next
  * garbage collection, as would what a thread calls at its end. Unloading the package by R's
  * own means (detach(unload = TRUE), unloadNamespace()) never comes to this, as the package
@@ -17,7 +17,7 @@ void glue_keep_library(void) {
 #if !defined(_WIN32) && defined(RTLD_NODELETE)
     static const char here = 0;
     Dl_info library;
-    const int in_use = attn_layers_alive().layers > 0 || attn_team_has_worked();
+    const int in_use = glue_handles_alive() > 0 || attn_team_has_worked();
     if (in_use && dladdr(&here, &library) != 0) {
         dlopen(library.dli_fname, RTLD_NOW | RTLD_NODELETE);
     }

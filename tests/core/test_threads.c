@@ -8,6 +8,7 @@
 
 #include "check.h"
 #include "parallel.h"
+#include "team.h"
 
 enum { ITEMS = 5000 };
 static int times_run[ITEMS];
@@ -76,6 +77,15 @@ static void refused_threads_are_not_fatal(void) {
 #endif
 }
 
+/* A worker may be ending yet when a region after its own has one thread alone. */
+static void threads_are_remembered(void) {
+#if defined(_OPENMP) && !defined(_WIN32)
+    attn_team_join(0, 2);
+    attn_team_join(0, 1);
+    CHECK(attn_team_has_worked(), "threads of a wide region are forgotten after a narrow one");
+#endif
+}
+
 int main(void) {
     for (int width = 1; width <= 9; width++) {
         every_item_runs_once(width);
@@ -83,5 +93,6 @@ int main(void) {
     long_work_is_polled();
     stacks_of_any_size();
     refused_threads_are_not_fatal();
+    threads_are_remembered();
     return checks_end();
 }

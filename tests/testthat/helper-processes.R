@@ -44,6 +44,22 @@ in_forked_child <- function(fun, ...) {
   in_fresh_process(fork, without_environment(fun), ...)
 }
 
+# A shared library whose routine use_openmp() has OpenMP start a thread; built where there is
+# a compiler, and gone at the end of the test.
+library_with_openmp <- function(env = parent.frame()) {
+  folder <- withr::local_tempdir(.local_envir = env)
+  source <- file.path(folder, "openmp.c")
+  writeLines(c(
+    "void use_openmp(int* threads) {", "#pragma omp parallel num_threads(2)", "#pragma omp atomic",
+    "    ++*threads;", "}"
+  ), source)
+  result <- callr::rcmd("SHLIB", "openmp.c",
+    wd = folder, env = c(callr::rcmd_safe_env(), PKG_CFLAGS = "-fopenmp", PKG_LIBS = "-fopenmp")
+  )
+  skip_if_not(identical(result$status, 0L), "no compiler with OpenMP is here")
+  file.path(folder, paste0("openmp", .Platform$dynlib.ext))
+}
+
 local_threads <- function(n, env = parent.frame()) {
   before <- attn_threads(n)
   withr::defer(attn_threads(before), envir = env)

@@ -36,6 +36,38 @@ test_that("weights set in a child stay there", {
   expect_identical(result$parent$before, get_weights(layer))
 })
 
+test_that("a child that loads the package itself has one thread, and does not hang", {
+  skip_on_os("windows")
+  # Threads that OpenMP has started in the parent are none of the child's.
+  results <- in_fresh_process(function(openmp) {
+    dyn.load(openmp)
+    stopifnot(.C("use_openmp", threads = 0L)$threads > 0L)
+    child <- function() {
+      set.seed(1)
+      x <- array(sin(seq_len(4 * 200 * 32)), c(4, 200, 32))
+      layer <- attn::layer_multi_head_attention(num_heads = 2L, key_dim = 16L)
+      threads <- c(attn::attn_threads(), attn::attn_threads(2L), attn::attn_threads())
+      list(threads = threads, result = layer(x, x))
+    }
+    job <- parallel::mcparallel(child())
+    # The limit is for what would never end.
+    inner <- parallel::mccollect(job, wait = FALSE, timeout = 120)[[1L]]
+    if (is.null(inner)) tools::pskill(job$pid, tools::SIGKILL)
+    list(child = inner, parent = child())
+  }, library_with_openmp())
+  expect_identical(results$child$threads, c(1L, 1L, 1L))
+  expect_same_bits(results$child$result, results$parent$result, "child and parent")
+})
+
+test_that("a child of a fork that loads the package anew keeps to one thread", {
+  threads <- in_forked_child(function() {
+    library.dynam.unload("attn", getNamespaceInfo("attn", "path"))
+    unloadNamespace("attn")
+    c(attn::attn_threads(), attn::attn_threads(2L), attn::attn_threads())
+  })
+  expect_identical(threads$child, c(1L, 1L, 1L))
+})
+
 # Runs the call until R's time limit ends it.
 interrupt <- function(code) {
   setTimeLimit(elapsed = 0.3, transient = TRUE)

@@ -68,3 +68,28 @@ test_that("the package can be unloaded and loaded again while layers are alive",
     expect_identical(results[[2]], results[[1]])
   }
 })
+
+test_that("the shared library stays while handles are there that never had a layer", {
+  skip_on_os("windows")
+  outcome <- in_fresh_process(function() {
+    x <- array(sin(1:32), c(1, 4, 8))
+    saved <- local({
+      layer <- attn::layer_multi_head_attention(num_heads = 2L, key_dim = 4L)
+      layer(x, x)
+      serialize(layer, NULL)
+    })
+    gc()
+    # what is left of these: handles that never had a layer
+    damaged <- saved
+    text <- rawToChar(replace(saved, saved == 0, as.raw(1)))
+    place <- regexpr("ATTNLAY1", text, useBytes = TRUE) + 8L
+    damaged[place] <- xor(damaged[place], as.raw(255))
+    for (i in 1:20) stopifnot(inherits(try(unserialize(damaged), silent = TRUE), "try-error"))
+    library.dynam.unload("attn", getNamespaceInfo("attn", "path"))
+    unloadNamespace("attn")
+    gc()
+    gc()
+    "alive"
+  })
+  expect_identical(outcome, "alive")
+})

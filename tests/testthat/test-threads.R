@@ -16,6 +16,18 @@ test_that("the number of threads is told, and set with the one before as the res
   expect_identical(attn_threads(), 1L)
 })
 
+test_that("a check of R that limits the cores has two threads, or fewer", {
+  withr::local_envvar(OMP_NUM_THREADS = "5", OMP_THREAD_LIMIT = NA)
+  threads <- vapply(c("TRUE", "warn", "False", ""), function(value) {
+    withr::local_envvar(`_R_CHECK_LIMIT_CORES_` = value)
+    in_fresh_process(function() attn::attn_threads())
+  }, 0L)
+  expected <- if (attn_info()$openmp) c(2L, 2L, 5L, 5L) else rep(1L, 4)
+  expect_identical(unname(threads), expected)
+  withr::local_envvar(`_R_CHECK_LIMIT_CORES_` = "true", OMP_NUM_THREADS = "1")
+  expect_identical(in_fresh_process(function() attn::attn_threads()), 1L)
+})
+
 test_that("attn_info() says what this build is and uses", {
   local_threads(1L)
   info <- attn_info()

@@ -16,8 +16,9 @@ sys.source(file.path(Sys.getenv("ATTN_ROOT"), "tools/verify/handles-use.R"), her
 
 recorded <- here$record_calls(here$use_everything())
 routines <- here$routines()
-# `ffi_memory` and `ffi_info` have no arguments
-recorded <- recorded[sort(intersect(names(recorded), names(routines)))]
+never <- setdiff(names(routines), names(recorded))
+if (length(never)) stop("nothing here calls ", toString(never))
+recorded <- recorded[sort(names(routines))]
 
 # ---- what is no handle, and not much else ----
 
@@ -161,7 +162,7 @@ make_random_call <- function(seed) {
 threads <- attn::attn_threads()
 for (number in numbers_to_do) {
   if (mode == "sweep") {
-    if (number <= length(recorded)) sweep_routine(names(recorded)[number])
+    sweep_routine(names(recorded)[number])
   } else {
     cat(number, file = file.path(folder, "number"))
     make_random_call(number)

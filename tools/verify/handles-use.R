@@ -126,8 +126,9 @@ replace_binding <- function(space, name, value) {
   assign(name, value, envir = space)
 }
 
-# The symbols of all routines that the shared library has registered.
+# The symbols of all routines that the shared library has registered, but for those without
+# arguments (`ffi_memory`, `ffi_info`).
 routines <- function() {
   found <- getDLLRegisteredRoutines("attn")$.Call
-  found[vapply(found, function(one) one$numParameters >= 0L, NA)]
+  found[vapply(found, function(one) one$numParameters > 0L, NA)]
 }

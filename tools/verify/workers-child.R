@@ -141,6 +141,39 @@ with_data_table <- function(rounds) {
   wrong
 }
 
+# OpenMP at work, by a package that uses it or, where `openmp` is the path of one, a shared
+# library with a routine use_openmp().
+with_openmp <- function(openmp) {
+  if (nzchar(openmp)) {
+    dyn.load(openmp)
+    return(.C("use_openmp", threads = 0L)$threads)
+  }
+  data.table::setDTthreads(2L)
+  data.table::setorderv(data.table::data.table(a = sin(seq_len(200000))), "a")
+}
+
+# Only the children load attn, after a parent whose threads of OpenMP they do not have; they
+# keep to one thread.
+loaded_in_children <- function(rounds, openmp) {
+  child <- function() {
+    set.seed(1)
+    start <- begin()
+    list(attn_threads(), start$both())
+  }
+  results <- list()
+  for (round in seq_len(rounds)) {
+    with_openmp(openmp)
+    job <- parallel::mcparallel(child())
+    results <- c(results, parallel::mccollect(job), parallel::mclapply(1:2, function(i) {
+      # and a child of the child
+      if (i == 1L) child() else parallel::mclapply(1:2, function(j) child(), mc.cores = 2L)[[2L]]
+    }, mc.cores = 2L))
+  }
+  stopifnot(!("attn" %in% loadedNamespaces()))
+  expected <- child()[[2L]]
+  differing(unname(results), list(1L, expected))
+}
+
 # Under a limit from the environment: the same bits, and no more threads than that.
 under_limit <- function(threads) {
   library(attn)

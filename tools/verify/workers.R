@@ -65,15 +65,45 @@ try_workers("mclapply() between parallel work of data.table", "with_data_table",
   "data.table", 300
 )
 
+# A parent that has used OpenMP, and children that load attn after it has: with a package that
+# does, and with a few lines of C.
+in_children <- "attn loaded in children alone, after work of OpenMP in the parent"
+try_workers(paste0(in_children, " (data.table)"), "loaded_in_children", pick(3L, 50L),
+  "data.table", openmp = ""
+)
+
+build_openmp <- function() {
+  writeLines(c(
+    "void use_openmp(int* threads) {", "#pragma omp parallel num_threads(2)", "#pragma omp atomic",
+    "    ++*threads;", "}"
+  ), "openmp.c")
+  status <- system2(file.path(R.home("bin"), "R"), c("CMD", "SHLIB", "openmp.c"),
+    env = c("PKG_CFLAGS=-fopenmp", "PKG_LIBS=-fopenmp"), stdout = "openmp.log", stderr = "openmp.log"
+  )
+  if (status == 0L) normalizePath(paste0("openmp", .Platform$dynlib.ext))
+}
+openmp <- build_openmp()
+if (is.null(openmp)) {
+  proof_skipped("P7", paste0(in_children, " (C)"), "no compiler with OpenMP is here")
+} else {
+  try_workers(paste0(in_children, " (C)"), "loaded_in_children", pick(3L, 50L), openmp = openmp)
+}
+
+# Most threads that may be had, and what says so.
 limits <- list(
-  c(OMP_THREAD_LIMIT = "1"), c(OMP_THREAD_LIMIT = "2"), c(OMP_NUM_THREADS = "1"),
-  c(OMP_NUM_THREADS = "2", `_R_CHECK_LIMIT_CORES_` = "TRUE")
+  list(1L, c(OMP_THREAD_LIMIT = "1")), list(2L, c(OMP_THREAD_LIMIT = "2")),
+  list(1L, c(OMP_NUM_THREADS = "1")),
+  list(2L, c(OMP_NUM_THREADS = "5", `_R_CHECK_LIMIT_CORES_` = "TRUE")),
+  list(2L, c(OMP_NUM_THREADS = "5", `_R_CHECK_LIMIT_CORES_` = "warn"))
 )
 wrong <- vapply(limits, function(limit) {
-  as.numeric(in_child("under_limit", as.integer(limit[[1]]), seconds = patience, env = limit))
+  as.numeric(in_child("under_limit", limit[[1]], seconds = patience, env = limit[[2]]))
 }, 0)
 proof(
-  "P7", "OMP_THREAD_LIMIT, OMP_NUM_THREADS: more threads than they allow, or other results",
+  "P7", paste(
+    "OMP_THREAD_LIMIT, OMP_NUM_THREADS, _R_CHECK_LIMIT_CORES_: more threads than they allow,",
+    "or other results"
+  ),
   sprintf("%d of %d settings", sum(is.na(wrong) | wrong > 0), length(limits)), "0",
   identical(sum(wrong), 0)
 )
