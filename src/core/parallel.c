@@ -104,7 +104,7 @@ static int began_as_fork(void) {
         return 0;
     }
     line[fread(line, 1, sizeof line - 1, file)] = '\0';
-    fclose(file);
+    (void)fclose(file);
     /* the name of the program, in parentheses, may hold anything */
     const char* field = strrchr(line, ')');
     for (int i = 0; field != NULL && i < FLAGS; i++) {

@@ -20,25 +20,36 @@ install_variant() {
   }
 }
 
-# r_tests NAME FILTER INVERT [VARIABLE=VALUE ...]: tests of the package in variants/NAME in R itself,
-# without the shell script that starts it: under a preload that would be looked at as well. Prints
+# r_itself NAME SCRIPT [VARIABLE=VALUE ...] -- ARGUMENT...: the script in R itself, with the package
+# in variants/NAME, without the shell script that starts R: under a preload that would be looked at
+# as well.
+r_itself() (
+  name=$1 script=$2 home=$(R RHOME) variables=()
+  shift 2
+  while [ "$1" != -- ]; do
+    variables+=("$1")
+    shift
+  done
+  shift
+  export R_HOME=$home LD_LIBRARY_PATH=$home/lib NOT_CRAN=true
+  R_SHARE_DIR=$(Rscript -e 'cat(R.home("share"))') R_DOC_DIR=$(Rscript -e 'cat(R.home("doc"))')
+  R_INCLUDE_DIR=$r_headers
+  export R_SHARE_DIR R_DOC_DIR R_INCLUDE_DIR
+  export R_LIBS=$scratch/variants/$name:$R_LIBS
+  exec env "${variables[@]}" "$home/bin/exec/R" --no-echo --no-save --no-restore -f "$script" \
+    --args "$@"
+)
+
+# r_tests NAME FILTER INVERT [VARIABLE=VALUE ...]: tests of the package in variants/NAME. Prints
 # "N passed, N failed, N skipped, status N" and shows on stderr what failed.
 r_tests() {
-  local name=$1 filter=$2 invert=$3 output="$scratch/reports/tests $1" home
+  local name=$1 filter=$2 invert=$3 output="$scratch/reports/tests $1"
   shift 3
-  home=$(R RHOME)
-  (
-    # the tests, and what they write
-    rm -rf -- "$scratch/testthat"
-    cp -R "$ATTN_ROOT/tests/testthat" "$scratch/testthat"
-    export R_HOME=$home LD_LIBRARY_PATH=$home/lib NOT_CRAN=true
-    R_SHARE_DIR=$(Rscript -e 'cat(R.home("share"))') R_DOC_DIR=$(Rscript -e 'cat(R.home("doc"))')
-    R_INCLUDE_DIR=$r_headers
-    export R_SHARE_DIR R_DOC_DIR R_INCLUDE_DIR
-    export R_LIBS=$scratch/variants/$name:$R_LIBS
-    exec env "$@" "$home/bin/exec/R" --no-echo --no-save --no-restore \
-      -f "$here/builds-tests.R" --args "$scratch/testthat" "$filter" "$invert"
-  ) >"$output" 2>&1 </dev/null
+  # the tests, and what they write
+  rm -rf -- "$scratch/testthat"
+  cp -R "$ATTN_ROOT/tests/testthat" "$scratch/testthat"
+  r_itself "$name" "$here/builds-tests.R" "$@" -- "$scratch/testthat" "$filter" "$invert" \
+    >"$output" 2>&1 </dev/null
   local status=$? counts
   counts=$(grep -E '^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$' "$output" | tail -n 1)
   case "$counts" in
@@ -92,7 +103,7 @@ sees_planted() {
 # The whole suite, or some of it that calls every layer; leaks are looked for where no other
 # process is started.
 sanitized_r() {
-  local filter preload reports first second what='some'
+  local filter preload reports first second quit what='some'
   preload="LD_PRELOAD=$(gcc -print-file-name=libasan.so) $(gcc -print-file-name=libubsan.so)"
   if ! install_variant sanitized "CC = gcc -std=gnu17" "CFLAGS = $sanitizing" \
     "STRIP_STATIC_LIB = true"; then
@@ -121,6 +132,24 @@ sanitized_r() {
   proof P11 "R tests ($what) under gcc's address, leak and undefined-behaviour sanitizers" \
     "$reports reports; $first" "0" eval \
     'test "$reports" -eq 0 && pass "${first%%;*}" "$second" && sees_planted sanitized "$preload"'
+  # R itself gives little back at its end, so leaks are not looked for
+  quit=$(live_at_quit sanitized "$preload" "ASAN_OPTIONS=$address_options:detect_leaks=0" \
+    "UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1")
+  proof P8 "q() with 10,000 live layers under gcc's address and undefined-behaviour sanitizers" \
+    "status $quit" "0" test "$quit" = 0
+}
+
+# live_at_quit NAME VARIABLE=VALUE...: the end of a session with 10,000 layers, and models, that are
+# alive, with the package in variants/NAME; prints the status
+live_at_quit() {
+  local folder=$scratch/quit-$1 output="$scratch/reports/quit $1" status
+  mkdir -p "$folder"
+  r_itself "$1" "$here/handles-live.R" "${@:2}" -- quit "$folder" 10000 >"$output" 2>&1 </dev/null
+  status=$?
+  # written right before the end
+  [ -s "$folder/figures" ] || status="$status, before the end"
+  [ "$status" = 0 ] || tail -n 30 "$output" >&2
+  printf '%s' "$status"
 }
 
 sanitized_clang() {

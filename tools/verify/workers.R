@@ -78,7 +78,8 @@ build_openmp <- function() {
     "    ++*threads;", "}"
   ), "openmp.c")
   status <- system2(file.path(R.home("bin"), "R"), c("CMD", "SHLIB", "openmp.c"),
-    env = c("PKG_CFLAGS=-fopenmp", "PKG_LIBS=-fopenmp"), stdout = "openmp.log", stderr = "openmp.log"
+    env = c("PKG_CFLAGS=-fopenmp", "PKG_LIBS=-fopenmp"),
+    stdout = "openmp.log", stderr = "openmp.log"
   )
   if (status == 0L) normalizePath(paste0("openmp", .Platform$dynlib.ext))
 }
