@@ -93,6 +93,8 @@ h5r_main <- function(folder) {
       found$attributes <- list()
       found$addresses <- character()
       found$size <- file.size(file.path(folder, "input.h5"))
+      # bytes of memory for all that is compressed
+      found$left <- 2^22 + 40 * found$size
       h5r_group(file$open("/"), "", 0L, found, values)
       list(nodes = found$nodes, attributes = found$attributes)
     },
@@ -175,7 +177,7 @@ h5r_data <- function(data, path, found, values) {
   if (!is_half && !any(vapply(names, function(name) type$equal(known[[name]]), NA))) {
     h5r_refuse("%s has numbers of an unknown type", path)
   }
-  shape <- h5r_shape(data, path, type$get_size(), found$size)
+  shape <- h5r_shape(data, path, type$get_size(), found)
   read <- data$read_low_level(mem_type = known$H5T_NATIVE_DOUBLE, set_dim = FALSE)
   if (length(read) != prod(shape)) {
     h5r_refuse("%s has another size than its shape says", path)
@@ -188,8 +190,9 @@ h5r_data <- function(data, path, found, values) {
 }
 
 # The shape as Keras has it, once it is clear that its data is within this file, and not
-# much larger than that when it was compressed.
-h5r_shape <- function(data, path, width, file_size) {
+# much larger than that when it was compressed: deflate makes zeros a thousand times smaller,
+# but weights of a model are other numbers as well.
+h5r_shape <- function(data, path, width, found) {
   plan <- data$get_create_plist()
   layout <- as.character(plan$get_layout())
   if (!(layout %in% c("H5D_COMPACT", "H5D_CONTIGUOUS", "H5D_CHUNKED")) ||
@@ -212,7 +215,10 @@ h5r_shape <- function(data, path, width, file_size) {
   stored <- as.double(data$get_storage_size())
   # deflate makes nothing smaller than by a factor of 1032
   ratio <- if (length(filters)) 1100 else 1
-  if (stored > file_size || prod(shape) * width > stored * ratio) {
+  if (length(filters)) {
+    found$left <- found$left - 8 * prod(shape)
+  }
+  if (stored > found$size || prod(shape) * width > stored * ratio || found$left < 0) {
     h5r_refuse("%s is larger than its data can be", path)
   }
   shape

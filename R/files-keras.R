@@ -23,12 +23,14 @@ read_keras_archive <- function(path, owner = "read_keras_archive()") {
     within_file(writeBin(path, archive), owner, path, "copying the file")
   }
   members <- read_zip_directory(archive, owner, path)
-  members <- choose_keras_members(members, owner, path)
+  members <- choose_keras_members(members, file.size(archive), owner, path)
   bytes <- read_members(archive, members, folder, owner, path)
-  metadata <- parse_json_bytes(bytes[["metadata.json"]], owner, path, "metadata.json")
+  parse_member <- function(name) {
+    parse_json_bytes(bytes[[name]], owner, path, name, members$values[members$name == name])
+  }
+  metadata <- parse_member("metadata.json")
   check_keras_metadata(metadata, owner, path)
-  config <- bytes[["config.json"]]
-  parsed <- parse_json_bytes(config, owner, path, "config.json")
+  parsed <- parse_member("config.json")
   if (!is.list(parsed) || is.null(names(parsed))) {
     abort_not_keras(owner, path, "its config.json is not an object")
   }
@@ -36,7 +38,8 @@ read_keras_archive <- function(path, owner = "read_keras_archive()") {
     read_weights_h5(bytes[["model.weights.h5"]], owner)
   )
   list(
-    metadata = metadata, config = parsed, config_json = bytes_as_text(config), weights = weights
+    metadata = metadata, config = parsed, config_json = bytes_as_text(bytes[["config.json"]]),
+    weights = weights
   )
 }
 
@@ -65,9 +68,14 @@ check_keras_metadata <- function(metadata, owner, path) {
 # Nested deeper than this, JSON is not what Keras writes, and parsers may fail.
 json_depth <- 100
 
-parse_json_bytes <- function(bytes, owner, path, what) {
-  if (.Call(ffi_json_depth, bytes) > json_depth) {
+# `values`: more of them take more memory than their text, or its file, is worth.
+parse_json_bytes <- function(bytes, owner, path, what, values = Inf) {
+  extent <- .Call(ffi_json_extent, bytes)
+  if (extent[1L] > json_depth) {
     abort_file(owner, path, sprintf("%s is nested deeper than %d levels", what, json_depth))
+  }
+  if (extent[2L] > values) {
+    abort_file(owner, path, sprintf("%s has more values than a model of this size", what))
   }
   tryCatch(parse_json_text(bytes_as_text(bytes)), error = function(error) {
     reason <- trimws(strsplit(conditionMessage(error), "\n", fixed = TRUE)[[1L]][1L])
@@ -87,7 +95,8 @@ parse_json_text <- function(text) {
 }
 
 bytes_as_text <- function(bytes) {
-  if (any(bytes == as.raw(0L))) {
+  # not bytes == 0, which takes four bytes for each
+  if (length(grepRaw(as.raw(0L), bytes, fixed = TRUE))) {
     stop("it has a NUL character")
   }
   text <- rawToChar(bytes)
@@ -264,19 +273,28 @@ check_zip_member <- function(member, read_at, limit, owner, path) {
   end
 }
 
-choose_keras_members <- function(members, owner, path) {
+# Keras does not compress its members. Where they are, a few bytes can stand for a thousand
+# times as many, and a text of numbers takes fifty times its size in memory: what comes out is
+# held against the size of the archive. A config has about 1000 bytes and 50 values for each
+# layer, and its weights, compressed, take 200 bytes or more.
+choose_keras_members <- function(members, size, owner, path) {
   missing <- setdiff(keras_members, members$name)
   if (length(missing)) {
     abort_not_keras(owner, path, "it has no %s", missing[1L])
   }
   members <- members[match(keras_members, members$name), ]
-  limits <- c(2^20, 2^28, Inf)
-  is_large <- members$size > limits
-  if (any(is_large)) {
-    abort_not_keras(owner, path, "its %s is larger than any that Keras writes",
-      members$name[is_large][1L]
-    )
+  refuse <- function(is_bad, why) {
+    if (any(is_bad)) {
+      abort_not_keras(owner, path, "its %s is %s", members$name[is_bad][1L], why)
+    }
   }
+  refuse(members$size > c(2^20, 2^28, Inf), "larger than any that Keras writes")
+  is_deflated <- members$method != 0
+  believed <- c(2^16, min(2^20 + 4 * size, 2^24), 2^21 + 20 * members$packed[3L])
+  refuse(is_deflated & members$size > believed,
+    "compressed to less than a model can be: save it without compression"
+  )
+  members$values <- ifelse(is_deflated, 2^16 + size / 4, Inf)
   members
 }
 

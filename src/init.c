@@ -41,7 +41,7 @@ static const R_CallMethodDef entries[] = {
     ENTRY(ffi_safetensors_write, 5),
     ENTRY(ffi_hdf5_parse, 1),
     ENTRY(ffi_hdf5_read, 5),
-    ENTRY(ffi_json_depth, 1),
+    ENTRY(ffi_json_extent, 1),
     ENTRY(ffi_crc32, 2),
     ENTRY(ffi_file_create, 1),
     ENTRY(ffi_file_limit_kills, 1),

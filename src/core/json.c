@@ -254,8 +254,9 @@ int attn_json_is(const struct attn_json_string* string, const char* text) {
     return string->length == length && memcmp(string->head, text, length) == 0;
 }
 
-size_t attn_json_depth(const unsigned char* bytes, size_t size) {
-    size_t depth = 0, deepest = 0;
+struct attn_json_extent attn_json_measure(const unsigned char* bytes, size_t size) {
+    struct attn_json_extent extent = {0, 1};
+    size_t depth = 0;
     int is_in_string = 0;
     for (size_t at = 0; at < size; at++) {
         if (is_in_string && bytes[at] == '\\') {
@@ -266,10 +267,13 @@ size_t attn_json_depth(const unsigned char* bytes, size_t size) {
             is_in_string = 1;
         } else if (bytes[at] == '[' || bytes[at] == '{') {
             depth++;
-            deepest = depth > deepest ? depth : deepest;
+            extent.depth = depth > extent.depth ? depth : extent.depth;
+            extent.values++;
         } else if (bytes[at] == ']' || bytes[at] == '}') {
             depth -= depth > 0;
+        } else if (bytes[at] == ',') {
+            extent.values++;
         }
     }
-    return deepest;
+    return extent;
 }

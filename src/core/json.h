@@ -43,8 +43,12 @@ size_t attn_json_keep(struct attn_json* reader, const struct attn_json_string* s
 /* whether it is `text`, which is shorter than `head` */
 int attn_json_is(const struct attn_json_string* string, const char* text);
 
-/* How deep arrays and objects nest in any bytes, if those are JSON: for a look before
- * a parser that recurses is given them. */
-size_t attn_json_depth(const unsigned char* bytes, size_t size);
+/* Of any bytes, if those are JSON: how deep arrays and objects nest, and a number that values
+ * and names do not come to more than twice. For a look before a parser that recurses, and
+ * takes memory for each, is given them. */
+struct attn_json_extent {
+    size_t depth, values;
+};
+struct attn_json_extent attn_json_measure(const unsigned char* bytes, size_t size);
 
 #endif

@@ -104,11 +104,17 @@ SEXP ffi_file_kind(SEXP path) {
                                                 : "other");
 }
 
-SEXP ffi_json_depth(SEXP bytes) {
+/* how deep, and how many values */
+SEXP ffi_json_extent(SEXP bytes) {
     if (TYPEOF(bytes) != RAWSXP) {
         glue_abort("internal", "a JSON text is not a raw vector");
     }
-    return Rf_ScalarReal((double)attn_json_depth(RAW_RO(bytes), (size_t)Rf_xlength(bytes)));
+    const struct attn_json_extent extent =
+        attn_json_measure(RAW_RO(bytes), (size_t)Rf_xlength(bytes));
+    SEXP out = Rf_allocVector(REALSXP, 2);
+    REAL(out)[0] = (double)extent.depth;
+    REAL(out)[1] = (double)extent.values;
+    return out;
 }
 
 /* of a raw vector that comes after others whose checksum is `before` */

@@ -172,7 +172,7 @@ SEXP ffi_safetensors_parse(SEXP header, SEXP data_size);
 SEXP ffi_safetensors_write(SEXP names, SEXP type, SEXP shapes, SEXP keys, SEXP values);
 SEXP ffi_hdf5_parse(SEXP bytes);
 SEXP ffi_hdf5_read(SEXP bytes, SEXP at, SEXP type, SEXP dim, SEXP big_endian);
-SEXP ffi_json_depth(SEXP bytes);
+SEXP ffi_json_extent(SEXP bytes);
 SEXP ffi_crc32(SEXP bytes, SEXP before);
 SEXP ffi_file_create(SEXP path);
 SEXP ffi_file_limit_kills(SEXP kills);

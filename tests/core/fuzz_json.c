@@ -54,7 +54,8 @@ int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {
                      kept.problem == counted.problem,
                  "the second reading finds something else");
     fuzz_require(counted.text_size <= size, "text grew");
-    fuzz_require(attn_json_depth(copy, size) <= size, "deeper than long");
+    const struct attn_json_extent extent = attn_json_measure(copy, size);
+    fuzz_require(extent.depth < extent.values && extent.values <= size + 1, "more than there is");
     free(kept.text);
     free(copy);
     return 0;

@@ -363,17 +363,27 @@ static void what_is_written_is_read(void) {
           "an empty file");
 }
 
-static void depth_of_json(void) {
+static void extent_of_json(void) {
     static const struct {
         const char* text;
-        size_t depth;
-    } cases[] = {{"", 0}, {"1", 0}, {"[]", 1}, {"{\"a\":[{}]}", 3}, {"[[],[[]]]", 3},
-                 {"\"[[[\"", 0}, {"[\"\\\"[[\"]", 1}, {"[\"\\\\\",[]]", 2}, {"]][", 1},
-                 {"[\"\\", 1}};
+        size_t depth, values;
+    } cases[] = {{"", 0, 1},
+                 {"1", 0, 1},
+                 {"[]", 1, 2},
+                 {"{\"a\":[{}]}", 3, 4},
+                 {"[[],[[]]]", 3, 6},
+                 {"\"[[,[\"", 0, 1},
+                 {"[\"\\\"[[\"]", 1, 2},
+                 {"[\"\\\\\",[]]", 2, 4},
+                 {"]][", 1, 2},
+                 {"[\"\\", 1, 2},
+                 {"[1,2,{\"a\":3,\"b\":4}]", 2, 6}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         const size_t size = strlen(cases[i].text);
-        CHECK(attn_json_depth((const unsigned char*)cases[i].text, size) == cases[i].depth,
-              "depth of %s", cases[i].text);
+        const struct attn_json_extent extent =
+            attn_json_measure((const unsigned char*)cases[i].text, size);
+        CHECK(extent.depth == cases[i].depth && extent.values == cases[i].values,
+              "depth or values of %s", cases[i].text);
     }
 }
 
@@ -452,7 +462,7 @@ int main(void) {
     data_that_does_not_fit();
     what_is_read();
     sizes_of_headers();
-    depth_of_json();
+    extent_of_json();
     numbers_of_all_types();
     all_halves();
     orders_of_elements();

@@ -98,6 +98,11 @@ test_that("what is no plain data of this file is refused by name", {
         chunk_dims = 10
       )
     },
+    "b is larger than its data" = function(file) {
+      # each by itself is within what compressed data may come to
+      file$create_dataset("a", numeric(4e5), chunk_dims = 4e5, gzip_level = 9)
+      file$create_dataset("b", numeric(4e5), chunk_dims = 4e5, gzip_level = 9)
+    },
     "a has its data elsewhere" = with_plan(function(plan) {
       plan$set_external(withr::local_tempfile(), 0L, 800L)
     }, chunk_dims = NULL),

@@ -216,6 +216,61 @@ test_that("members that are read in several parts are the same", {
   expect_identical(read_keras_archive(bytes), whole)
 })
 
+# A member that is compressed; without the header and the checksum of zlib.
+deflated <- function(bytes) {
+  packed <- memCompress(bytes, "gzip")
+  packed <- packed[3:(length(packed) - 4L)]
+  list(data = packed, method = 8, size = length(bytes), crc = .Call(ffi_crc32, bytes, 0))
+}
+
+test_that("compressed members that are a thousand times larger are refused before they are", {
+  skip_if_not_installed("zip")
+  local_function("extract_members", function(...) stop("they are taken out"))
+  spaces <- charToRaw(strrep(" ", 4 * 2^20))
+  for (name in c("metadata", "config", "weights")) {
+    bomb <- tiny_members()
+    bomb[[name]] <- utils::modifyList(bomb[[name]], deflated(if (name == "metadata") {
+      spaces[seq_len(2^20)]
+    } else {
+      spaces
+    }))
+    expect_refused(bomb, paste0(bomb[[name]]$name, " is compressed to less"))
+  }
+})
+
+test_that("compressed configs may not have more values than fits the archive", {
+  skip_if_not_installed("zip")
+  numbers <- function(count) charToRaw(sprintf("{\"a\": [%s1]}", strrep("1,", count - 1)))
+  weights <- list(data = tiny_weights())
+  read <- function(count) {
+    read_keras_archive(zip_bytes(tiny_members(config = deflated(numbers(count)), weights = weights)))
+  }
+  expect_length(read(60000)$config$a, 60000L)
+  expect_attn_error(read(90000), "file", "config.json has more values than a model of this size")
+  # as they are, each has its bytes in the file
+  stored <- tiny_members(config = list(data = numbers(90000)), weights = weights)
+  stored$config$crc <- .Call(ffi_crc32, stored$config$data, 0)
+  expect_length(read_keras_archive(zip_bytes(stored))$config$a, 90000L)
+})
+
+test_that("a compressed model of a thousand layers is read", {
+  skip_if_not_installed("zip")
+  layer <- function(i) list(
+    module = "keras.layers", class_name = "Dense", registered_name = NULL,
+    build_config = list(input_shape = list(NULL, 4L)), name = paste0("dense_", i),
+    config = get_config(layer_dense(units = 4, name = paste0("dense_", i)))
+  )
+  layers <- lapply(1:1000, layer)
+  json <- charToRaw(write_json(list(class_name = "Functional", config = list(layers = layers))))
+  expect_gt(length(json), 7e5)
+  # weights of which little is said here: 200 bytes for each layer
+  noise <- list(name = "notes", data = as.raw(withr::with_seed(1, sample(0:255, 2e5, TRUE))))
+  noise$crc <- .Call(ffi_crc32, noise$data, 0)
+  members <- tiny_members(config = deflated(json), weights = list(data = tiny_weights()))
+  read <- read_keras_archive(zip_bytes(c(members, list(noise))))
+  expect_length(read$config$config$layers, 1000L)
+})
+
 test_that("members that overlap are refused", {
   bytes <- zip_bytes(tiny_members(
     metadata = list(flags = 8), config = list(flags = 8), weights = list(flags = 8)

@@ -291,7 +291,7 @@ test_that("paths, checksums, JSON, threads and random numbers want what they are
     "a checksum is of a raw vector and a number" = .Call(ffi_crc32, raw(1), c(0, 0)),
     "a checksum is a number of 32 bits" = .Call(ffi_crc32, raw(1), 2^32),
     "a checksum is a number of 32 bits" = .Call(ffi_crc32, raw(1), NaN),
-    "a JSON text is not a raw vector" = .Call(ffi_json_depth, "{}"),
+    "a JSON text is not a raw vector" = .Call(ffi_json_extent, "{}"),
     "threads is not an integer" = .Call(ffi_threads, 2),
     "threads is not an integer" = .Call(ffi_threads, 1:2),
     "random numbers need a count" = .Call(ffi_random_uniform, 1L, c(1, 2)),
