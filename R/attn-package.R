@@ -16,9 +16,10 @@
 #' do not fit), `attn_error_weights` (weights that a layer cannot take),
 #' `attn_error_state` (a layer that is not built, or is none), `attn_error_read_only` (a
 #' property that cannot be assigned), `attn_error_config` (a config that cannot be
-#' understood), `attn_error_memory` and `attn_error_internal`. The condition has the
-#' fields `layer`, `argument`, `expected` and `received`. Warnings have the class
-#' `attn_warning`.
+#' understood), `attn_error_file` (a file that cannot be read or written, or is damaged; the
+#' config in a file is part of it), `attn_error_memory` and `attn_error_internal`. The
+#' condition has the fields `layer`, `argument`, `expected` and `received`. Warnings have the
+#' class `attn_warning`.
 #'
 #' After `attn_error_memory` everything is as it was before the call. Where R itself finds no
 #' memory for something small, or while a wrapper prepares arrays, the error is R's own; layers

@@ -9,7 +9,8 @@
 #   attn_error_state      the layer is not built, or its native state is gone
 #   attn_error_read_only  assignment to a property that cannot be assigned
 #   attn_error_config     a config or serialized object cannot be understood
-#   attn_error_file       a file cannot be read or written, or is not what it should be
+#   attn_error_file       a file cannot be read or written, or is not what it should be;
+#                         second class of an attn_error_config about the config in a file
 #   attn_error_memory     no memory for the call
 #   attn_error_internal   a check of the C code that R's own should have made unreachable
 attn_abort <- function(message, subclass, owner = NULL, argument = NULL,

@@ -40,8 +40,9 @@
 #' @return `save_model()`: the model, invisibly, or a raw vector. `load_model()`: a model.
 #' @section Errors:
 #' `attn_error_file` when a file cannot be read or written, exists, or is not what it
-#' should be; `attn_error_config` when the model in it is not one that can be made here, or
-#' the model has parts that a file cannot hold; `attn_error_argument` for other arguments.
+#' should be. Where the model in it is not one that can be made here, the error is an
+#' `attn_error_config` as well. `attn_error_config` alone when a model that is to be saved has
+#' parts that a file cannot hold; `attn_error_argument` for other arguments.
 #' @references <https://keras.io/api/models/model_saving_apis/model_saving_and_loading/>
 #' @seealso [save_model_weights()], [save_model_config()]
 #' @examples
@@ -434,11 +435,23 @@ model_from_file <- function(dict, owner, path) {
   }
   shown <- if (is.raw(path)) "the raw vector" else encodeString(enc2utf8(path), quote = "\"")
   place <- sprintf("%s: %s", sub(":$", "", owner), shown)
-  if (!is_model_class(dict[["class_name"]])) {
-    check_config_content(dict, place)
-    abort_config(place, sprintf("the class %s is not a model", quote_name(dict[["class_name"]])))
-  }
-  model_from_dict(dict, place)
+  within_file_config({
+    if (!is_model_class(dict[["class_name"]])) {
+      check_config_content(dict, place)
+      abort_config(place, sprintf("the class %s is not a model", quote_name(dict[["class_name"]])))
+    }
+    model_from_dict(dict, place)
+  })
+}
+
+# What is wrong with the config in a file is wrong with the file: its errors have both classes.
+within_file_config <- function(code) {
+  tryCatch(code, attn_error = function(error) {
+    if (!inherits(error, c("attn_error_file", "attn_error_memory"))) {
+      class(error) <- append(class(error), "attn_error_file", after = 1L)
+    }
+    stop(error)
+  })
 }
 
 # ---- weights of a model that is being loaded ----

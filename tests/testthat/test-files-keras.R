@@ -243,7 +243,8 @@ test_that("compressed configs may not have more values than fits the archive", {
   numbers <- function(count) charToRaw(sprintf("{\"a\": [%s1]}", strrep("1,", count - 1)))
   weights <- list(data = tiny_weights())
   read <- function(count) {
-    read_keras_archive(zip_bytes(tiny_members(config = deflated(numbers(count)), weights = weights)))
+    members <- tiny_members(config = deflated(numbers(count)), weights = weights)
+    read_keras_archive(zip_bytes(members))
   }
   expect_length(read(60000)$config$a, 60000L)
   expect_attn_error(read(90000), "file", "config.json has more values than a model of this size")

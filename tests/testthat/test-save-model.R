@@ -111,6 +111,44 @@ test_that("the tree of an HDF5 file is Keras's", {
   expect_identical(dim(at[["layers/multi_head_attention/query_dense/vars/0"]]), c(4L, 2L, 2L))
 })
 
+test_that("errors about the config in a file are errors of the file", {
+  input <- keras_input(2, name = "x")
+  model <- keras_model(input, layer_dense(input, 1, name = "out"), name = "m")
+  json <- save_model_config(model)
+  changed <- c(
+    sub("\"units\": 1", "\"units\": -1", json), sub("\"Dense\"", "\"Nobody\"", json),
+    sub("\"Functional\"", "\"Dense\"", json), sub("\"linear\"", "\"run\"", json),
+    sub("\"input_layers\": ", "\"other\": ", json)
+  )
+  path <- withr::local_tempfile(fileext = ".safetensors")
+  for (text in changed) {
+    expect_false(text == json)
+    write_safetensors(path, list(), metadata = c(config = text), overwrite = TRUE)
+    for (read in list(
+      function() load_model_config(charToRaw(text)), function() load_model(path)
+    )) {
+      error <- tryCatch(read(), error = identity)
+      expect_identical(class(error)[1:3], c("attn_error_config", "attn_error_file", "attn_error"))
+    }
+    error <- tryCatch(from_config(jsonlite::parse_json(text)), error = identity)
+    expect_false(inherits(error, "attn_error_file"))
+  }
+})
+
+test_that("every byte of a config that changes is another model or an error of the file", {
+  input <- keras_input(2, name = "x")
+  model <- keras_model(input, layer_dense(input, 1, name = "out"), name = "m")
+  bytes <- charToRaw(save_model_config(model))
+  places <- seq(1, length(bytes), by = if (on_cran()) 11 else 3)
+  outcomes <- character()
+  for (place in places) {
+    for_each_flip(bytes, place, 1 + place %% 255, function(flipped, ...) {
+      outcomes <<- c(outcomes, file_error(load_model_config(flipped)))
+    })
+  }
+  expect_setequal(outcomes, c("none", "attn_error_file"))
+})
+
 test_that("checksums are those of ZIP", {
   expect_identical(format_checksum(checksum_of(charToRaw("123456789"))), "cbf43926")
   long <- as.raw(seq_len(30011) %% 251)

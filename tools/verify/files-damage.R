@@ -41,7 +41,7 @@ formats <- list(
     })
   ),
   config = list(
-    bytes = charToRaw(save_model_config(model)), flips = pick(1L, 3L), step = pick(5L, 1L),
+    bytes = charToRaw(save_model_config(model)), flips = pick(1L, 255L), step = pick(5L, 1L),
     read = function(bytes) identical(get_config(load_model_config(bytes)), config)
   )
 )
@@ -74,6 +74,7 @@ state_start <- grepRaw("ATTNLAY1", stream, fixed = TRUE)
 state_size <- sum(as.integer(stream[state_start - 4:1]) * 256^(3:0))
 formats$state <- list(
   bytes = stream[state_start + seq_len(state_size) - 1L], flips = pick(3L, 255L), step = 1L,
+  refusal = "attn_error_state",
   read = function(bytes) {
     length <- as.raw(length(bytes) %/% 256^(3:0) %% 256)
     whole <- c(
@@ -100,13 +101,13 @@ assign("read_foreign_h5", function(path, bytes, reason, owner) {
   read_foreign(path, bytes, reason, owner)
 }, asNamespace("attn"))
 
-outcome_of <- function(read, bytes) {
+# `refusal`: the class that an error must have.
+outcome_of <- function(read, bytes, refusal = "attn_error_file") {
   tryCatch(
     if (read(bytes)) "same" else "other",
-    attn_error_file = function(error) "refused", attn_error_state = function(error) "refused",
-    attn_error_config = function(error) "refused", attn_error_memory = function(error) "refused",
     error = function(error) {
-      message("not an error of attn: ", conditionMessage(error))
+      if (inherits(error, c(refusal, "attn_error_memory"))) return("refused")
+      message("not an ", refusal, ": ", conditionMessage(error))
       "unclassed"
     }
   )
@@ -127,6 +128,8 @@ damages <- function(format) {
   list(cut = cuts, place = rep(places, lengths(changes)), change = unlist(changes))
 }
 
+refusal_of <- function(format) if (is.null(format$refusal)) "attn_error_file" else format$refusal
+
 damage <- function(bytes, place, change) {
   bytes[place] <- xor(bytes[place], as.raw(change))
   bytes
@@ -146,7 +149,7 @@ count_outcomes <- function(format) {
         format$bytes[seq_len(job$length)]
       foreign$time <- 0
       started <- proc.time()
-      outcome <- outcome_of(format$read, bytes)
+      outcome <- outcome_of(format$read, bytes, refusal_of(format))
       took <- sum((proc.time() - started)[c("user.self", "sys.self")])
       slowest <<- max(slowest, took)
       outcome
@@ -170,12 +173,15 @@ each_damage <- function() {
     others <- c(config = "another model", weights.h5 = "other numbers (the format has no checksum)")
     may_differ <- name %in% names(others)
     proof("P10",
-      sprintf("%s: %s truncation and byte of %d changed", name,
-        if (formats[[name]]$step == 1L) "every" else paste("each", formats[[name]]$step, "th"),
-        length(formats[[name]]$bytes)
+      sprintf("%s: cut at %s of its %d bytes, and that byte changed to %s", name,
+        if (formats[[name]]$step == 1L) "each" else sprintf("every %dth", formats[[name]]$step),
+        length(formats[[name]]$bytes),
+        switch(as.character(formats[[name]]$flips), `1` = "a random value",
+          `255` = "all 255 others", sprintf("%d random values", formats[[name]]$flips)
+        )
       ),
-      sprintf("%d crashes and %d errors without a class in %d files; %d refused, %d loaded right%s; at most %.2f s",
-        result$crashes, count[["unclassed"]], result$tried, count[["refused"]], count[["same"]],
+      sprintf("%d crashes and %d errors of another class than %s in %d files; %d refused, %d loaded right%s; at most %.2f s",
+        result$crashes, count[["unclassed"]], refusal_of(formats[[name]]), result$tried, count[["refused"]], count[["same"]],
         if (may_differ) sprintf(", %d with %s", count[["other"]], others[[name]]) else
           sprintf(", %d wrong", count[["other"]]),
         result$slowest
@@ -261,9 +267,9 @@ each_config <- function(count) {
           load_model_config(json)
           "same"
         },
-        attn_error = function(error) "refused",
+        attn_error_file = function(error) "refused", attn_error_memory = function(error) "refused",
         error = function(error) {
-          message("not an error of attn: ", conditionMessage(error), "\n", substr(rawToChar(json[json != 0]), 1, 3000))
+          message("not an attn_error_file: ", conditionMessage(error), "\n", substr(rawToChar(json[json != 0]), 1, 3000))
           "unclassed"
         }
       )
@@ -277,7 +283,7 @@ each_config <- function(count) {
   total <- Reduce(`+`, lapply(results[!lost], `[[`, "table"))
   slowest <- max(vapply(results[!lost], `[[`, 1, "slowest"))
   proof("P10", "configs changed at random: fields, types, sizes, nesting, names, calls",
-    sprintf("%d crashes and %d errors without a class in %d configs; %d refused, %d made a model; at most %.2f s",
+    sprintf("%d crashes and %d errors of another class than attn_error_file in %d configs; %d refused, %d made a model; at most %.2f s",
       sum(lost), total[["unclassed"]], sum(total), total[["refused"]], total[["same"]], slowest
     ),
     "0 crashes", !any(lost) && total[["unclassed"]] == 0 && slowest <= pick(20, 5)
