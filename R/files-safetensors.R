@@ -121,8 +121,10 @@ at_indices <- function(indices) if (indices == "[]") "" else paste(" at", indice
 
 # The format has none: a bit of the data that changes is a weight that changes. What is
 # written here has the CRC-32 of the whole file in its metadata, as eight hexadecimal
-# digits, and these are zeros where it is computed.
+# digits, and these are zeros where it is computed. Another key says that it must be there:
+# a byte that changes in the name of either is found by the other.
 checksum_key <- "attn_crc32"
+origin_key <- "attn_file"
 checksum_zeros <- strrep("0", 8L)
 
 # Where the digits are in a header, or NULL. (In a string of JSON quotes are escaped, so that
@@ -156,11 +158,12 @@ format_checksum <- function(crc) {
 
 # Files of others have none.
 check_checksum <- function(crc, metadata, owner, path) {
-  if (checksum_key %in% names(metadata) && metadata[[checksum_key]] != format_checksum(crc)) {
+  is_there <- c(checksum_key, origin_key) %in% names(metadata)
+  if (any(is_there) && !(is_there[1L] && metadata[[checksum_key]] == format_checksum(crc))) {
     abort_file(owner, path, sprintf(paste(
-      "its checksum is not right: the file is damaged, or a program has changed it and kept",
+      "its checksum is %s: the file is damaged, or a program has changed it and kept",
       "`%s` of its metadata"
-    ), checksum_key))
+    ), if (is_there[1L]) "not right" else "not there", c(checksum_key, origin_key)[is_there][1L]))
   }
 }
 
@@ -175,7 +178,7 @@ write_safetensors <- function(path, tensors, dtype = "F32", metadata = NULL,
   check_string(dtype, owner, "dtype", choices = c("F32", "F64"))
   shapes <- lapply(check_tensors(tensors, owner), tensor_shape)
   metadata <- check_metadata(metadata, owner)
-  metadata[[checksum_key]] <- checksum_zeros
+  metadata[c(origin_key, checksum_key)] <- c("1", checksum_zeros)
   header <- .Call(
     ffi_safetensors_write, enc2utf8(as.character(names(tensors))), dtype, unname(shapes),
     enc2utf8(as.character(names(metadata))), enc2utf8(as.character(metadata))

@@ -12,7 +12,8 @@
 #'   Writing it needs the packages hdf5r and zip.
 #' * `.safetensors`: the weights by name, readable by many programs, and the model as
 #'   JSON (in the metadata, as `config`). Needs no other package. The metadata also has a
-#'   checksum of the file, `attn_crc32`, which a program that changes the file must leave out.
+#'   checksum of the file, `attn_crc32`, and `attn_file`, which says that it is there: a
+#'   program that changes the file must leave both out.
 #'
 #' Reading looks at the content of a file, not at its name. Nothing in a file is run:
 #' layers come from those of this package, and any other class, R's and Python's functions

@@ -57,7 +57,7 @@ test_that("the file is the format's, byte by byte", {
     metadata = list(k = "v")
   )
   header <- paste0(
-    "{\"__metadata__\":{\"k\":\"v\",\"attn_crc32\":\"00000000\"},",
+    "{\"__metadata__\":{\"k\":\"v\",\"attn_file\":\"1\",\"attn_crc32\":\"00000000\"},",
     "\"w\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[0,24]},",
     "\"s\":{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[24,28]}}"
   )
@@ -184,12 +184,19 @@ test_that("any one byte changed of a file that is written here is noticed", {
   outcomes <- character()
   for_each_flip(bytes, seq_along(bytes), c(1, 2, 6, 32, 128), function(flipped, ...) {
     writeBin(flipped, path)
-    outcome <- file_error(read <- read_safetensors(path))
-    if (outcome == "none") expect_identical(read$tensors, tensors)
-    outcomes <<- c(outcomes, outcome)
+    outcomes <<- c(outcomes, file_error(read_safetensors(path)))
   })
-  # without the key the checksum is not looked at
-  expect_true(sum(outcomes == "none") <= 5 * nchar(checksum_key))
+  expect_identical(unique(outcomes), "attn_error_file")
+  # the names of the two keys, whatever else their bytes are
+  names <- unlist(lapply(c(checksum_key, origin_key), function(key) {
+    grepRaw(key, bytes, fixed = TRUE) + seq_len(nchar(key)) - 1L
+  }))
+  flips <- if (on_cran()) c(3, 64, 255) else 1:255
+  for_each_flip(bytes, names, flips, function(flipped, ...) {
+    writeBin(flipped, path)
+    outcomes <<- c(outcomes, file_error(read_safetensors(path)))
+  })
+  expect_identical(unique(outcomes), "attn_error_file")
 })
 
 test_that("a checksum is looked at where there is one, and follows what is written", {
@@ -204,6 +211,10 @@ test_that("a checksum is looked at where there is one, and follows what is writt
     path <- local_file(safetensors_bytes(header))
     expect_attn_error(read_safetensors(path), "file", "checksum is not right")
   }
+  lost <- local_file(safetensors_bytes("{\"__metadata__\":{\"attn_file\":\"1\"}}"))
+  expect_attn_error(read_safetensors(lost), "file", "checksum is not there.*`attn_file`")
+  others <- local_file(safetensors_bytes("{\"__metadata__\":{\"format\":\"keras\"}}"))
+  expect_identical(read_safetensors(others)$metadata, c(format = "keras"))
   spaced <- local_file(safetensors_bytes("{\"__metadata__\": {\"attn_crc32\": \"00000000\"}}"))
   expect_attn_error(read_safetensors(spaced), "file", "checksum is not right")
 })
