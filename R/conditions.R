@@ -72,6 +72,16 @@ abort_native <- function(kind, message) {
   )
 }
 
+# Whether this is R's error where a limit of setTimeLimit() is over: it has no class of its
+# own, and its text is in the user's language. It says nothing of what was under way.
+is_time_limit <- function(error) {
+  texts <- c(
+    "reached elapsed time limit", "reached CPU time limit",
+    "reached session elapsed time limit", "reached session CPU time limit"
+  )
+  any(startsWith(conditionMessage(error), gettext(texts, domain = "R")))
+}
+
 # Errors that arise while `code` makes something of an argument are errors of that
 # argument.
 within_argument <- function(code, owner, argument) {

@@ -96,20 +96,10 @@ largest_finite <- function(dtype) {
 # Doubles rounded to what the dtype can hold; attributes stay.
 round_to_dtype <- function(x, dtype) {
   if (dtype == "float32") {
-    x[] <- round_to_float32(as.double(x))
+    `attributes<-`(round_to_float32(as.double(x)), attributes(x))
+  } else {
+    x
   }
-  x
 }
 
-# One writeBin() call can make 2^31 - 1 bytes at most, hence the pieces.
-round_to_float32 <- function(x, piece = 2^26) {
-  if (length(x) <= piece) {
-    bytes <- writeBin(x, raw(), size = 4L)
-    return(readBin(bytes, "double", n = length(x), size = 4L))
-  }
-  for (start in seq(1, length(x), by = piece)) {
-    positions <- seq(start, min(start + piece - 1, length(x)))
-    x[positions] <- round_to_float32(x[positions], piece)
-  }
-  x
-}
+round_to_float32 <- function(x) .Call(ffi_round_to_float32, x)

@@ -48,7 +48,7 @@ initializer_random_normal <- function(mean = 0, stddev = 0.05, seed = NULL, ...)
   seed <- check_seed(seed, owner)
   new_random_initializer(
     "RandomNormal", list(seed = seed, mean = mean, stddev = stddev), owner,
-    function(n, key) mean + stddev * philox_normal(n, key)
+    function(n, key) philox_normal(n, key, c(mean, stddev))
   )
 }
 
@@ -62,7 +62,7 @@ initializer_truncated_normal <- function(mean = 0, stddev = 0.05, seed = NULL, .
   seed <- check_seed(seed, owner)
   new_random_initializer(
     "TruncatedNormal", list(seed = seed, mean = mean, stddev = stddev), owner,
-    function(n, key) mean + stddev * philox_truncated_normal(n, key)
+    function(n, key) philox_truncated_normal(n, key, c(mean, stddev))
   )
 }
 
@@ -77,7 +77,7 @@ initializer_random_uniform <- function(minval = -0.05, maxval = 0.05, seed = NUL
   seed <- check_seed(seed, owner)
   new_random_initializer(
     "RandomUniform", list(seed = seed, minval = minval, maxval = maxval), owner,
-    function(n, key) minval + (maxval - minval) * philox_uniform(n, key)
+    function(n, key) philox_uniform(n, key, c(minval, maxval - minval))
   )
 }
 
@@ -88,9 +88,10 @@ truncated_normal_sd <- 0.87962566103423978
 # n numbers with variance `variance` around 0.
 draw_scaled <- function(n, key, variance, distribution) {
   switch(distribution,
-    uniform = sqrt(3 * variance) * (2 * philox_uniform(n, key) - 1),
-    truncated_normal = sqrt(variance) / truncated_normal_sd * philox_truncated_normal(n, key),
-    untruncated_normal = sqrt(variance) * philox_normal(n, key)
+    uniform = philox_uniform(n, key, c(-1, 2), c(0, sqrt(3 * variance))),
+    truncated_normal =
+      philox_truncated_normal(n, key, c(0, sqrt(variance) / truncated_normal_sd)),
+    untruncated_normal = philox_normal(n, key, c(0, sqrt(variance)))
   )
 }
 

@@ -14,8 +14,9 @@ new_initializer <- function(class_name, config, owner, generate) {
     dtype <- as_dtype(dtype, owner)
     input_axes <- check_kernel_axes(input_axes, length(shape), owner, "input_axes")
     output_axes <- check_kernel_axes(output_axes, length(shape), owner, "output_axes")
-    values <- generate(shape, input_axes, output_axes)
-    with_shape(round_to_dtype(values, dtype), shape)
+    values <- round_to_dtype(generate(shape, input_axes, output_axes), dtype)
+    attributes(values) <- if (length(shape)) list(dim = shape) # in place, unlike with_shape()
+    values
   }
   new_keras_object(fun, "initializer", class_name, config)
 }
@@ -212,6 +213,10 @@ check_initial_values <- function(values, shape, owner, argument) {
     abort_shape(owner, argument,
       paste("a function that returns values of shape", format_shape(shape)), received
     )
+  }
+  as_made <- if (length(shape)) list(dim = as.integer(shape))
+  if (is.double(values) && identical(attributes(values), as_made)) {
+    return(values)
   }
   with_shape(as.double(values), as.integer(shape))
 }

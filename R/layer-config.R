@@ -298,6 +298,9 @@ config_from_json <- function(text, owner) {
   tryCatch(
     parse_json_text(text),
     error = function(error) {
+      if (is_time_limit(error)) {
+        stop(error)
+      }
       abort_argument(owner, "config", "a list, or a string of JSON", text,
         subclass = "attn_error_config"
       )

@@ -214,6 +214,9 @@ probe_lambda <- function(self, shape, unknown, dtype) {
   result <- tryCatch(
     apply_lambda(self, array(one, sizes), NULL, FALSE),
     error = function(error) {
+      if (is_time_limit(error)) {
+        stop(error)
+      }
       abort_argument(self$label, "output_shape",
         "given, because `f` fails for an array of ones, by which the shape would be found",
         received = conditionMessage(error)

@@ -152,7 +152,7 @@ needs_widths <- function(self) {
 }
 
 # The first values of a weight. Initializers of this package fail only for want of
-# memory once their arguments are checked; errors of a user's function are the user's.
+# memory or time once their arguments are checked; errors of a user's function are the user's.
 initial_value <- function(spec, self) {
   if (is_loading()) {
     return(blank_weight(spec$shape))
@@ -169,6 +169,9 @@ initial_value <- function(spec, self) {
   tryCatch(make(), error = function(error) {
     if (inherits(error, "attn_error")) {
       within_argument(stop(error), self$label, spec$argument)
+    }
+    if (is_time_limit(error)) {
+      stop(error)
     }
     attn_abort(
       sprintf(

@@ -35,7 +35,7 @@ model_from_dict <- function(dict, owner) {
       deserialize_model(dict, owner)
     },
     error = function(error) {
-      if (inherits(error, "attn_error")) {
+      if (inherits(error, "attn_error") || is_time_limit(error)) {
         stop(error)
       }
       abort_config(owner, sprintf(

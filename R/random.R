@@ -26,21 +26,30 @@ restore_random_state <- function(state) {
   }
 }
 
-# n numbers strictly between 0 and 1.
-philox_uniform <- function(n, key) {
-  .Call(ffi_random_uniform, as.double(n), key)
+# What leaves numbers as they are: a shift and a scale.
+unmoved <- c(0, 1)
+
+# n numbers strictly between 0 and 1, or their normal quantiles. Numbers are moved in the
+# same pass, `inner` before quantiles are taken and `outer` after: a pass of R's own over
+# many numbers could not be left.
+philox_numbers <- function(n, key, inner, is_normal, outer) {
+  .Call(ffi_random_numbers, as.double(n), key, inner, is_normal, outer)
 }
 
-philox_normal <- function(n, key) {
-  stats::qnorm(philox_uniform(n, key))
+philox_uniform <- function(n, key, inner = unmoved, outer = unmoved) {
+  philox_numbers(n, key, inner, FALSE, outer)
+}
+
+philox_normal <- function(n, key, outer = unmoved) {
+  philox_numbers(n, key, unmoved, TRUE, outer)
 }
 
 # Standard normal numbers conditional on lying within two standard deviations.
 # Drawing by the inverse of the distribution function gives the same numbers of
 # the stream to the same elements, which drawing again for rejects would not.
-philox_truncated_normal <- function(n, key) {
+philox_truncated_normal <- function(n, key, outer = unmoved) {
   below <- stats::pnorm(-2)
-  stats::qnorm(below + philox_uniform(n, key) * (1 - 2 * below))
+  philox_numbers(n, key, c(below, 1 - 2 * below), TRUE, outer)
 }
 
 #' Make everything random reproducible

@@ -1,8 +1,8 @@
 # Attention scores: an ordinary array that knows which of its axes are batch,
-# head, query and key. Everything here reads the array as (B, N, T, S), through
-# `slice_scores()` one (T, S) matrix at a time or through `flatten_scores()`, so
-# that scores without heads, with several batch axes or with several attention
-# axes need no code of their own.
+# head, query and key. Whatever reads the array reads it as (B, N, T, S),
+# through `slice_scores()` one (T, S) matrix or some rows of it at a time, so that
+# scores without heads, with several batch axes or with several attention axes need
+# no code of their own.
 
 # x: numeric array of dim (batch axes, [head], query axes, key axes).
 new_attn_scores <- function(x, n_batch, n_query, n_key, has_heads) {
@@ -108,28 +108,17 @@ scores_axes <- function(x, owner) {
 
 scores_extents <- function(x, axes) lapply(axes, function(axis) dim(x)[axis])
 
-# (B, N, T, S) without class; each group of axes is flattened with its last axis
-# fastest, which needs a copy only if a group has several axes.
-flatten_scores <- function(x, axes) {
-  extents <- scores_extents(x, axes)
-  flat <- plain_array(x)
-  dimnames(flat) <- NULL
-  if (any(lengths(axes) > 1L)) {
-    flat <- aperm(flat, unlist(lapply(axes, rev)))
-  }
-  dim(flat) <- unname(flat_extents(extents))
-  flat
-}
-
 flat_extents <- function(extents) vapply(extents, function(extent) as.integer(prod(extent)), 0L)
 
 # The (T, S) matrix of one flattened batch and head, taken without copying the
-# rest of the array.
-slice_scores <- function(x, axes, batch, head) {
+# rest of the array. Of several rows those at `first` on the first query axis.
+slice_scores <- function(x, axes, batch, head, first = seq_len(dim(x)[axes$query[1L]])) {
   extents <- scores_extents(x, axes)
+  extents$query[1L] <- length(first)
   index <- lapply(dim(x), seq_len)
-  index[axes$batch] <- axis_positions(extents$batch)[batch, ]
+  index[axes$batch] <- rev(arrayInd(batch, rev(extents$batch)))
   index[axes$head] <- rep(head, length(axes$head))
+  index[[axes$query[1L]]] <- first
   part <- do.call(.subset, c(list(x), index, list(drop = FALSE)))
   dim(part) <- unlist(extents[c("query", "key")], use.names = FALSE)
   both <- list(query = seq_along(axes$query), key = length(axes$query) + seq_along(axes$key))
@@ -138,6 +127,13 @@ slice_scores <- function(x, axes, batch, head) {
   }
   dim(part) <- unname(flat_extents(extents[c("query", "key")]))
   part
+}
+
+# Positions on the first query axis, in parts whose slices are each small enough for R's
+# functions to be done with them in some milliseconds: they cannot be interrupted.
+row_parts <- function(extents, most = 2^17) {
+  others <- prod(extents$query[-1L], extents$key)
+  parts_of(extents$query[1L], max(1, most %/% max(1, others)))
 }
 
 # One row per flattened position, one column per axis, last column fastest.
@@ -230,13 +226,20 @@ describe_range <- function(x, digits) {
   if (!length(x)) {
     return("no weights")
   }
-  ends <- range(x)
-  odd <- if (all(is.finite(ends))) 0L else sum(!is.finite(x))
+  ends <- c(Inf, -Inf)
+  odd <- 0
+  for (positions in parts_of(length(x), 2^18)) {
+    poll()
+    weights <- .subset(x, positions)
+    if (!is.finite(min(weights)) || !is.finite(max(weights))) {
+      is_odd <- !is.finite(weights)
+      odd <- odd + sum(is_odd)
+      weights <- weights[!is_odd]
+    }
+    ends <- c(min(ends[1L], weights), max(ends[2L], weights))
+  }
   if (odd == length(x)) {
     return("no finite weight")
-  }
-  if (odd) {
-    ends <- range(x, finite = TRUE)
   }
   shown <- sprintf("weights from %s to %s", format(ends[1L], digits = digits),
     format(ends[2L], digits = digits)
@@ -252,7 +255,8 @@ preview_lines <- function(x, axes, digits, max_rows = 5L, max_columns = 6L) {
   }
   rows <- seq_len(min(max_rows, flat_dim[["query"]]))
   columns <- seq_len(min(max_columns, flat_dim[["key"]]))
-  corner <- round(slice_scores(x, axes, 1L, 1L)[rows, columns, drop = FALSE], digits)
+  first <- seq_len(min(max_rows, dim(x)[axes$query[1L]]))
+  corner <- round(slice_scores(x, axes, 1L, 1L, first)[rows, columns, drop = FALSE], digits)
   dimnames(corner) <- list(paste("query", rows), paste("key", columns))
   hidden <- c(
     if (flat_dim[["query"]] > max_rows) {
@@ -302,278 +306,3 @@ str.attn_scores <- function(object, ...) {
     describe_extents(extents), describe_range(object, 3L)
   ))
 }
-
-#' Summarize attention scores
-#'
-#' How sharply each head attends, and where to. For every head: the mean entropy
-#' of its rows, that entropy as a share of the largest possible, the effective
-#' number of keys, and the keys that get most weight on average.
-#'
-#' Each row over the keys is divided by its sum and its entropy
-#' \eqn{-\sum_s p_s \log p_s} is taken in nats: 0 if one key gets all the weight,
-#' `log(S)` if all `S` keys get the same. The effective number of keys is `exp()`
-#' of the mean entropy. Rows that sum to zero (every key is masked) are counted
-#' and left out of the means, and so are rows with a weight that is negative or
-#' not finite. The share refers to all `S` keys, including keys that a mask hides.
-#'
-#' @param object Attention scores as returned by a layer called with
-#'   `return_attention_scores = TRUE`, of shape `(B, N, T, S)`, `(B, T, S)` or with
-#'   several attention axes, which are flattened (see [attn_scores]).
-#' @param top How many of the most attended keys to report for each head, a
-#'   positive whole number; default 3.
-#' @param x What `summary()` returned.
-#' @param digits Number of significant digits to show, a positive whole number;
-#'   default 3.
-#' @param ... Not used.
-#'
-#' @return A list of class `summary.attn_scores`:
-#' * `heads`: a data frame with one row per head and the columns `head`, `rows`
-#'   (batches times queries), `masked_rows`, `invalid_rows`, `entropy` (nats),
-#'   `entropy_share` (0 to 1; `NA` if there is only one key) and `effective_keys`
-#'   (1 to `S`). Means over no rows are `NA`. Scores without a head axis have one
-#'   row.
-#' * `top_keys`: a data frame with the columns `head`, `rank`, `key` (flattened
-#'   1-based position), `position` (text: the position on every key axis, or the
-#'   dimnames of a single one) and `weight` (mean weight). Keys that get no weight
-#'   are left out.
-#' * `extents`: the lengths of the batch, head, query and key axes.
-#'
-#' @section Errors:
-#' `attn_error_argument` if `top` or `digits` is not a positive whole number, or if
-#' the scores have lost their axes.
-#'
-#' @references Shannon (1948), "A Mathematical Theory of Communication",
-#'   \doi{10.1002/j.1538-7305.1948.tb01338.x}.
-#' @seealso [plot.attn_scores()]
-#' @examples
-#' set.seed(1)
-#' x <- array(rnorm(2 * 6 * 8), c(2, 6, 8))
-#' layer <- layer_multi_head_attention(num_heads = 2L, key_dim = 4L)
-#' res <- layer(x, x, return_attention_scores = TRUE, use_causal_mask = TRUE)
-#' summary(res[[2]])
-#' summary(res[[2]], top = 1L)$top_keys
-#' @export
-summary.attn_scores <- function(object, top = 3L, ...) {
-  top <- check_positive_int(top, "summary.attn_scores", "top")
-  axes <- scores_axes(object, "summary.attn_scores")
-  extents <- scores_extents(object, axes)
-  heads <- lapply(seq_len(prod(extents$head)), function(head) measure_head(object, axes, head))
-  positions <- axis_labels(NULL, object, axes$key, "summary.attn_scores", "object")
-  if (is.null(positions)) {
-    positions <- apply(axis_positions(extents$key), 1L, paste, collapse = ",")
-  }
-  structure(
-    class = "summary.attn_scores",
-    list(
-      heads = do.call(rbind, lapply(heads, head_row)),
-      top_keys = do.call(rbind, lapply(heads, head_top_keys, top = top, positions = positions)),
-      extents = extents
-    )
-  )
-}
-
-# Row entropies and mean weight per key of one head, one batch at a time, so that
-# no copy is larger than (T, S).
-measure_head <- function(x, axes, head) {
-  size <- flat_extents(scores_extents(x, axes))
-  key_sum <- numeric(size[["key"]])
-  entropies <- list()
-  masked <- invalid <- 0L
-  for (batch in seq_len(size[["batch"]])) {
-    weights <- slice_scores(x, axes, batch, head)
-    total <- rowSums(weights)
-    is_invalid <- !is.finite(total) | rowSums(weights < 0) > 0
-    is_masked <- !is_invalid & total == 0
-    live <- !is_invalid & !is_masked
-    masked <- masked + sum(is_masked)
-    invalid <- invalid + sum(is_invalid)
-    key_sum <- key_sum + colSums(weights[live, , drop = FALSE])
-    entropies[[batch]] <- row_entropy(weights[live, , drop = FALSE] / total[live])
-  }
-  entropy <- as.numeric(unlist(entropies))
-  list(
-    head = head, rows = as.integer(size[["batch"]] * size[["query"]]),
-    masked = masked, invalid = invalid,
-    entropy = if (length(entropy)) mean(entropy) else NA_real_,
-    key_mean = key_sum / max(1L, length(entropy))
-  )
-}
-
-# In nats, with 0 log 0 = 0; rounding must not make the entropy of a sure row negative.
-row_entropy <- function(shares) {
-  logs <- log(shares)
-  logs[shares == 0] <- 0
-  pmax(0, -rowSums(shares * logs))
-}
-
-head_row <- function(measured) {
-  most <- log(length(measured$key_mean))
-  data.frame(
-    head = measured$head, rows = measured$rows,
-    masked_rows = measured$masked, invalid_rows = measured$invalid,
-    entropy = measured$entropy,
-    entropy_share = if (is.finite(most) && most > 0) measured$entropy / most else NA_real_,
-    effective_keys = exp(measured$entropy)
-  )
-}
-
-head_top_keys <- function(measured, top, positions) {
-  weight <- measured$key_mean
-  best <- utils::head(order(weight, decreasing = TRUE), top)
-  best <- best[weight[best] > 0]
-  data.frame(
-    head = rep(measured$head, length(best)), rank = seq_along(best), key = best,
-    position = as.character(positions)[best], weight = weight[best]
-  )
-}
-
-#' @rdname summary.attn_scores
-#' @export
-print.summary.attn_scores <- function(x, digits = 3L, ...) {
-  digits <- check_positive_int(digits, "print.summary.attn_scores", "digits")
-  cat("Attention scores:", describe_extents(x$extents), fill = 1000L)
-  heads <- x$heads
-  if (is.null(heads)) {
-    return(invisible(x))
-  }
-  attended <- vapply(heads$head, function(head) {
-    best <- x$top_keys[x$top_keys$head == head, ]
-    shown <- sprintf("%s (%.*f)", best$position, digits, best$weight)
-    if (nrow(best)) paste(shown, collapse = "  ") else "none"
-  }, "")
-  table <- cbind(
-    entropy = format_or_dash(heads$entropy, digits),
-    `of maximum` = format_or_dash(heads$entropy_share, digits, percent = TRUE),
-    `effective keys` = format_or_dash(heads$effective_keys, digits),
-    `most attended keys (mean weight)` = format(attended)
-  )
-  has_heads <- length(x$extents$head) > 0L
-  rownames(table) <- if (has_heads) paste("head", heads$head) else rep("", nrow(table))
-  writeLines(matrix_lines(table))
-  cat("Entropy in nats, mean over rows; effective keys = exp(entropy).\n")
-  cat(left_out_lines(heads), sep = "")
-  invisible(x)
-}
-
-format_or_dash <- function(values, digits, percent = FALSE) {
-  shown <- if (percent) {
-    paste0(format(round(100 * values)), "%")
-  } else {
-    format(values, digits = digits)
-  }
-  ifelse(is.na(values), "-", shown)
-}
-
-left_out_lines <- function(heads) {
-  rows <- sum(heads$rows)
-  c(
-    if (any(heads$masked_rows > 0L)) {
-      sprintf("Left out: %d of %d rows with every key masked.\n", sum(heads$masked_rows), rows)
-    },
-    if (any(heads$invalid_rows > 0L)) {
-      sprintf(
-        "Left out: %d of %d rows with negative or non-finite weights.\n",
-        sum(heads$invalid_rows), rows
-      )
-    }
-  )
-}
-
-#' Attention scores as a data frame
-#'
-#' One row per weight, ready for plotting and grouping. `tidy()` (the generic of
-#' the package generics, exported again here) does the same.
-#'
-#' @param x Attention scores of any shape described in [attn_scores].
-#' @param row.names `NULL` (default) or row names, one per weight.
-#' @param optional Not used; part of the generic.
-#' @param ... Not used, except that `stringsAsFactors` is accepted because
-#'   [data.frame()] passes it; labels are never made factors.
-#' @param query_labels,key_labels `NULL` (default) or one label for each query or
-#'   key position (text, dates, numbers, ...), in the flattened order if there are
-#'   several attention axes. They become the columns `query_label` and `key_label`.
-#'
-#' @return A data frame with `length(x)` rows, in which `key` varies fastest and
-#'   `batch` slowest, and the integer columns `batch`, `head` (1 for scores without
-#'   a head axis), `query` and `key` (1-based positions), the labels if given, and
-#'   `weight`. Where there are several batch or attention axes these positions
-#'   count through them with the last axis fastest, and further columns such as
-#'   `query_1` and `query_2` give the position on each.
-#'
-#' @section Errors:
-#' `attn_error_argument` if labels are not a vector of the right length, if
-#' `row.names` has a wrong length, if an argument is unknown, or if the scores have
-#' lost their axes.
-#'
-#' @references The layout follows the idea of tidy data: Wickham (2014),
-#'   \doi{10.18637/jss.v059.i10}.
-#' @examples
-#' set.seed(1)
-#' x <- array(rnorm(1 * 3 * 8), c(1, 3, 8))
-#' layer <- layer_multi_head_attention(num_heads = 2L, key_dim = 4L)
-#' res <- layer(x, x, return_attention_scores = TRUE)
-#' words <- c("the", "cat", "sat")
-#' head(as.data.frame(res[[2]], query_labels = words, key_labels = words))
-#' tidy(res[[2]])[1:3, ]
-#' @export
-as.data.frame.attn_scores <- function(x, row.names = NULL, optional = FALSE, ...,
-                                      query_labels = NULL, key_labels = NULL) {
-  owner <- "as.data.frame.attn_scores"
-  check_no_unknown(list(...), "stringsAsFactors", owner)
-  axes <- scores_axes(x, owner)
-  labels <- list(
-    query = check_cell_labels(query_labels, x, axes$query, owner, "query_labels"),
-    key = check_cell_labels(key_labels, x, axes$key, owner, "key_labels")
-  )
-  flat <- flatten_scores(x, axes)
-  size <- dim(flat)
-  position <- list(
-    batch = rep(seq_len(size[1L]), each = prod(size[2:4])),
-    head = rep(rep(seq_len(size[2L]), each = prod(size[3:4])), times = size[1L]),
-    query = rep(rep(seq_len(size[3L]), each = size[4L]), times = prod(size[1:2])),
-    key = rep(seq_len(size[4L]), times = prod(size[1:3]))
-  )
-  columns <- lapply(names(position), function(group) {
-    group_columns(group, position[[group]], dim(x)[axes[[group]]], labels[[group]])
-  })
-  columns <- c(unlist(columns, recursive = FALSE), list(weight = as.vector(aperm(flat, 4:1))))
-  set_row_names(list2DF(columns, nrow = length(flat)), row.names, owner)
-}
-
-check_cell_labels <- function(labels, x, axis, owner, argument) {
-  if (is.null(labels)) NULL else axis_labels(labels, x, axis, owner, argument)
-}
-
-# The columns of one group of axes: position, position on each axis, label.
-group_columns <- function(group, position, extent, labels) {
-  columns <- stats::setNames(list(position), group)
-  if (length(extent) > 1L) {
-    each <- axis_positions(extent)
-    for (axis in seq_along(extent)) {
-      columns[[paste0(group, "_", axis)]] <- each[position, axis]
-    }
-  }
-  if (!is.null(labels)) {
-    columns[[paste0(group, "_label")]] <- labels[position]
-  }
-  columns
-}
-
-set_row_names <- function(frame, row.names, owner) {
-  if (is.null(row.names)) {
-    return(frame)
-  }
-  if (!(is.character(row.names) || is.numeric(row.names)) || length(row.names) != nrow(frame) ||
-    anyNA(row.names) || anyDuplicated(row.names)) {
-    abort_argument(owner, "row.names",
-      sprintf("NULL or %d different row names", nrow(frame)), row.names
-    )
-  }
-  row.names(frame) <- row.names
-  frame
-}
-
-#' @rdname as.data.frame.attn_scores
-#' @method tidy attn_scores
-#' @export
-tidy.attn_scores <- function(x, ...) as.data.frame(x, ...)

@@ -39,11 +39,21 @@ void glue_unregister_calls(void) {
 /* R looks at the limits of setTimeLimit() in every sixth of these calls only. */
 enum { CALLS_TO_TIME_LIMIT = 6 };
 
-static SEXP check_interrupt(void* nothing) {
-    (void)nothing;
+void glue_poll(void) {
     for (int i = 0; i < CALLS_TO_TIME_LIMIT; i++) {
         R_CheckUserInterrupt();
     }
+}
+
+/* for loops in R's own language, which R leaves after a thousand rounds only */
+SEXP ffi_poll(void) {
+    glue_poll();
+    return R_NilValue;
+}
+
+static SEXP check_interrupt(void* nothing) {
+    (void)nothing;
+    glue_poll();
     return R_NilValue;
 }
 

@@ -132,7 +132,7 @@ SEXP ffi_crc32(SEXP bytes, SEXP before) {
         const R_xlen_t part = size - at < GLUE_POLL_EVERY ? size - at : GLUE_POLL_EVERY;
         crc = attn_crc32(crc, RAW_RO(bytes) + at, (size_t)part);
         if (size - at > part) {
-            R_CheckUserInterrupt();
+            glue_poll();
         }
     }
     return Rf_ScalarReal((double)crc);

@@ -129,9 +129,10 @@ SEXP glue_read_stored(const struct attn_stored* tensor, const unsigned char* byt
 
 /* ---- loops over what R owns, outside of a call ---- */
 
-/* elements that such a loop passes between two polls by R_CheckUserInterrupt(): some
- * milliseconds */
+/* elements that such a loop passes between two polls: some milliseconds */
 enum { GLUE_POLL_EVERY = 1 << 20 };
+/* leaves by longjmp where an interrupt has come or a time limit is over */
+void glue_poll(void);
 
 /* ---- entry points ---- */
 
@@ -163,7 +164,9 @@ SEXP ffi_einsum(SEXP equation, SEXP bias_axes, SEXP input, SEXP output);
 SEXP ffi_op_call(SEXP query, SEXP key, SEXP value, SEXP mask, SEXP causal, SEXP flash,
                  SEXP dtype, SEXP session_flash);
 SEXP ffi_op_attention(SEXP query, SEXP key, SEXP value, SEXP bias, SEXP masks, SEXP options);
-SEXP ffi_random_uniform(SEXP n, SEXP key);
+SEXP ffi_random_numbers(SEXP n, SEXP key, SEXP inner, SEXP is_normal, SEXP outer);
+SEXP ffi_round_to_float32(SEXP x);
+SEXP ffi_poll(void);
 SEXP ffi_elementary(SEXP x, SEXP name, SEXP dtype);
 SEXP ffi_stored_read(SEXP parts, SEXP type, SEXP dim);
 SEXP ffi_stored_write(SEXP array, SEXP type, SEXP dim, SEXP first, SEXP count);

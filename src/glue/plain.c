@@ -50,7 +50,7 @@ static int has_missing(SEXP x) {
     for (R_xlen_t begin = 0; begin < length; begin += GLUE_POLL_EVERY) {
         const R_xlen_t end = length - begin < GLUE_POLL_EVERY ? length : begin + GLUE_POLL_EVERY;
         if (begin > 0) {
-            R_CheckUserInterrupt();
+            glue_poll();
         }
         if (TYPEOF(x) == REALSXP
                 ? number_is_missing(REAL_RO(x), begin, end)

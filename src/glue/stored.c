@@ -83,7 +83,7 @@ static size_t read_elements(const struct attn_stored* tensor, size_t first, size
             break;
         }
         if (done < count) {
-            R_CheckUserInterrupt();
+            glue_poll();
         }
     }
     return done;
@@ -160,7 +160,7 @@ SEXP ffi_stored_write(SEXP array, SEXP type, SEXP dim, SEXP first, SEXP count) {
             break;
         }
         if (written < elements) {
-            R_CheckUserInterrupt();
+            glue_poll();
         }
     }
     UNPROTECT(1);

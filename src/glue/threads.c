@@ -1,4 +1,4 @@
-/* Threads, what this build can do, and random numbers for the initializers. */
+/* Threads, and what this build can do. */
 #include <string.h>
 
 #include "glue.h"
@@ -32,30 +32,6 @@ SEXP ffi_info(void) {
     SET_VECTOR_ELT(info, 3, Rf_ScalarLogical(attn_has_openmp()));
     UNPROTECT(1);
     return info;
-}
-
-SEXP ffi_random_uniform(SEXP n, SEXP key) {
-    if (TYPEOF(n) != REALSXP || Rf_xlength(n) != 1) {
-        glue_abort("internal", "random numbers need a count");
-    }
-    const double wanted = REAL_RO(n)[0];
-    if (!(wanted >= 0 && wanted <= (double)R_XLEN_T_MAX)) {
-        glue_abort("internal", "the count of random numbers is out of range");
-    }
-    const R_xlen_t count = (R_xlen_t)wanted;
-    const struct attn_random_key words = glue_key(key);
-    SEXP numbers = PROTECT(glue_vector(REALSXP, count));
-    double* to = REAL(numbers);
-    for (R_xlen_t i = 0; i < count; i++) {
-        struct attn_random_bits bits = attn_random_block(words, (uint64_t)i / 2, 0);
-        const uint32_t* pair = bits.word + 2 * (i % 2);
-        to[i] = attn_random_unit(pair[0], pair[1]);
-        if (i % GLUE_POLL_EVERY == GLUE_POLL_EVERY - 1) {
-            R_CheckUserInterrupt();
-        }
-    }
-    UNPROTECT(1);
-    return numbers;
 }
 
 /* exp or tanh as the kernels compute them: for the accuracy tests */

@@ -139,3 +139,29 @@ test_that("an interrupt ends a long operation, and the next one is right", {
   expect_error(interrupt(op_dot_product_attention(long, long, long)), "time limit")
   expect_same_bits(op_dot_product_attention(short, short, short), expected, "after")
 })
+
+test_that("a time limit that is over during a build is no other error, and nothing is built", {
+  on.exit(setTimeLimit())
+  layer <- layer_dense(units = 2, kernel_initializer = function(shape, dtype) {
+    init <- initializer_random_normal(seed = 1)
+    setTimeLimit(elapsed = 1e-6, transient = TRUE)
+    init(c(shape, 2^16))
+  })
+  error <- expect_error(layer$build(c(NA, 2)), "time limit")
+  setTimeLimit()
+  expect_false(inherits(error, "attn_error"))
+  expect_false(layer$built)
+  expect_true(is_time_limit(error))
+  expect_false(is_time_limit(simpleError("cannot allocate vector of size 1 Gb")))
+
+  # the same where the initializer is the package's own
+  init <- initializer_zeros()
+  slow <- structure(function(...) {
+    setTimeLimit(elapsed = 1e-6, transient = TRUE)
+    repeat init(10)
+  }, class = class(init))
+  spec <- list(initializer = slow, shape = 2L, path = "kernel", argument = "kernel_initializer")
+  error <- expect_error(initial_value(spec, list(label = "a layer", dtype = "float32")), "time")
+  setTimeLimit()
+  expect_false(inherits(error, "attn_error"))
+})

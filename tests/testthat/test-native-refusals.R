@@ -281,6 +281,9 @@ test_that("paths, checksums, JSON, threads and random numbers want what they are
   elementary <- function(x = 1, name = "exp", dtype = "float64") {
     .Call(ffi_elementary, x, name, dtype)
   }
+  random_numbers <- function(n = 1, inner = unmoved, is_normal = FALSE, outer = unmoved) {
+    .Call(ffi_random_numbers, n, c(1, 2), inner, is_normal, outer)
+  }
   expect_equal(elementary(), exp(1), tolerance = 1e-15)
   expect_refusals(alist(
     "a path is not a string" = .Call(ffi_file_kind, 1),
@@ -294,10 +297,14 @@ test_that("paths, checksums, JSON, threads and random numbers want what they are
     "a JSON text is not a raw vector" = .Call(ffi_json_extent, "{}"),
     "threads is not an integer" = .Call(ffi_threads, 2),
     "threads is not an integer" = .Call(ffi_threads, 1:2),
-    "random numbers need a count" = .Call(ffi_random_uniform, 1L, c(1, 2)),
-    "random numbers need a count" = .Call(ffi_random_uniform, c(1, 2), c(1, 2)),
-    "the count of random numbers is out of range" = .Call(ffi_random_uniform, -1, c(1, 2)),
-    "the count of random numbers is out of range" = .Call(ffi_random_uniform, 2^60, c(1, 2)),
+    "random numbers need a count" = random_numbers(1L),
+    "random numbers need a count" = random_numbers(c(1, 2)),
+    "the count of random numbers is out of range" = random_numbers(-1),
+    "the count of random numbers is out of range" = random_numbers(2^60),
+    "by a shift and a scale" = random_numbers(inner = 1:2),
+    "by a shift and a scale" = random_numbers(outer = c(0, 1, 2)),
+    "random numbers are normal or not" = random_numbers(is_normal = NA),
+    "only numbers can be rounded" = .Call(ffi_round_to_float32, 1L),
     "an elementary function needs numbers" = elementary(1L),
     "the name of a function is not a string" = elementary(name = 1),
     "there is no dtype int8" = elementary(dtype = "int8"),

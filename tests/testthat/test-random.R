@@ -50,6 +50,22 @@ test_that("truncated normal numbers stay within two standard deviations", {
   expect_lt(abs(mean(z)), 5 * truncated_normal_sd / sqrt(50000))
 })
 
+test_that("normal numbers are the quantiles of the uniform ones, wherever R is asked for leave", {
+  key <- draw_key(6L)
+  below <- stats::pnorm(-2)
+  for (n in c(0, 1, 65535, 65536, 65537, 131072, 131073)) {
+    u <- philox_uniform(n, key)
+    expect_identical(u, philox_uniform(2e5, key)[seq_len(n)])
+    expect_identical(philox_uniform(n, key, c(-1, 2), c(0, 0.3)), 0.3 * (2 * u - 1))
+    expect_identical(philox_normal(n, key), stats::qnorm(u))
+    expect_identical(philox_normal(n, key, c(0.7, 1.3)), 0.7 + 1.3 * stats::qnorm(u))
+    expect_identical(
+      philox_truncated_normal(n, key, c(0.7, 1.3)),
+      0.7 + 1.3 * stats::qnorm(below + u * (1 - 2 * below))
+    )
+  }
+})
+
 test_that("set_random_seed() makes everything reproducible", {
   withr::local_preserve_seed()
   expect_invisible(set_random_seed(5))

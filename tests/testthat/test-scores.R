@@ -7,6 +7,18 @@ example_scores <- function(shape = c(2, 3, 4, 5), n_batch = 1L, n_query = 1L, n_
   )
 }
 
+# (B, N, T, S) without class; each group of axes is flattened with its last axis fastest.
+flatten_scores <- function(x, axes) {
+  extents <- scores_extents(x, axes)
+  flat <- plain_array(x)
+  dimnames(flat) <- NULL
+  if (any(lengths(axes) > 1L)) {
+    flat <- aperm(flat, unlist(lapply(axes, rev)))
+  }
+  dim(flat) <- unname(flat_extents(extents))
+  flat
+}
+
 test_that("the constructor records what each axis is", {
   axes <- attr(example_scores(), "axes")
   expect_identical(axes, list(batch = 1L, head = 2L, query = 3L, key = 4L))
@@ -280,5 +292,32 @@ test_that("tidy() is as.data.frame()", {
   expect_identical(tidy(scores), as.data.frame(scores))
   expect_identical(
     generics::tidy(scores, key_labels = letters[1:3])$key_label, rep(letters[1:3], 4)
+  )
+})
+
+test_that("parts of scores give what all of them at once give", {
+  withr::local_seed(5)
+  shape <- c(2, 2, 701, 411) # three parts a head
+  scores <- new_attn_scores(array(runif(prod(shape)), shape), 1L, 1L, 1L, TRUE)
+  scores[1, 2, 500, 7] <- NaN
+  scores[2, 1, 600, ] <- 0
+  flat <- plain_array(scores)
+  expect_gt(length(row_parts(scores_extents(scores, attr(scores, "axes")))), 1L)
+
+  cells <- tidy(scores)
+  expect_identical(cells$weight, as.vector(aperm(flat, 4:1)))
+  at <- as.matrix(cells[c("batch", "head", "query", "key")])
+  expect_identical(flat[at], cells$weight)
+
+  measured <- summary(scores)$heads
+  expect_identical(measured$masked_rows, c(1L, 0L))
+  expect_identical(measured$invalid_rows, c(0L, 1L))
+  shares <- flat[1, 1, , ] / rowSums(flat[1, 1, , ])
+  second <- flat[2, 1, -600, ] / rowSums(flat[2, 1, -600, ])
+  entropy <- mean(c(-rowSums(shares * log(shares)), -rowSums(second * log(second))))
+  expect_equal(measured$entropy[1], entropy, tolerance = 1e-13)
+  range <- format(range(flat, finite = TRUE), digits = 3)
+  expect_match(format(scores)[2],
+    sprintf("weights from %s to %s, 1 value not finite", range[1], range[2])
   )
 })
