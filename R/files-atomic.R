@@ -48,10 +48,10 @@ check_package <- function(package, owner, purpose) {
 # ---- connections ----
 
 # code, whose errors (and warnings, which is how R's connections say what went wrong)
-# become an error about the file. Errors of this package stay as they are.
+# become an error about the file. Errors of this package and those about time stay as they are.
 within_file <- function(code, owner, path, doing) {
   fail <- function(condition) {
-    if (inherits(condition, "attn_error")) {
+    if (inherits(condition, "attn_error") || is_time_limit(condition)) {
       stop(condition)
     }
     reason <- sub("[.[:space:]]+$", "", conditionMessage(condition))

@@ -9,7 +9,7 @@ abort_config <- function(owner, problem, received = problem, expected = "a confi
 # Errors of any kind that a config leads to are errors of the config.
 within_config <- function(code, owner, what) {
   fail <- function(error) {
-    if (inherits(error, c("attn_error_memory", "attn_error_file"))) {
+    if (inherits(error, c("attn_error_memory", "attn_error_file")) || is_time_limit(error)) {
       stop(error)
     }
     message <- sub("[.[:space:]]+$", "", conditionMessage(error))

@@ -58,8 +58,15 @@ as.data.frame.attn_scores <- function(x, row.names = NULL, optional = FALSE, ...
 score_cells <- function(x, axes) {
   extents <- scores_extents(x, axes)
   size <- flat_extents(extents)
-  batches <- heads <- queries <- keys <- integer(length(x))
-  weights <- numeric(length(x))
+  blank <- function(mode) {
+    poll()
+    vector(mode, length(x))
+  }
+  batches <- blank("integer")
+  heads <- blank("integer")
+  queries <- blank("integer")
+  keys <- blank("integer")
+  weights <- blank("double")
   done <- 0
   for (batch in seq_len(size[["batch"]])) {
     for (head in seq_len(size[["head"]])) {

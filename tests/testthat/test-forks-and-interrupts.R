@@ -165,3 +165,19 @@ test_that("a time limit that is over during a build is no other error, and nothi
   setTimeLimit()
   expect_false(inherits(error, "attn_error"))
 })
+
+test_that("the end of a time limit is no error of a file or a config", {
+  over <- function() {
+    setTimeLimit(elapsed = 1e-6, transient = TRUE)
+    on.exit(setTimeLimit())
+    repeat poll()
+  }
+  for (within in list(
+    function() within_file(over(), "save_model()", "a.keras", "writing"),
+    function() within_config(over(), "from_config()", "a layer")
+  )) {
+    error <- expect_error(within(), "time limit")
+    expect_true(is_time_limit(error))
+    expect_false(inherits(error, "attn_error"))
+  }
+})
