@@ -1,5 +1,5 @@
-/* A mistake on purpose: reads behind the end of a block of memory. What looks for such
- * mistakes must find this one. */
+/* Mistakes on purpose: a read behind the end of a block of memory, and a block that is lost.
+ * What looks for such mistakes must find these. */
 #include <stdlib.h>
 
 #define R_NO_REMAP
@@ -16,4 +16,16 @@ SEXP planted_read(SEXP by) {
         free((void*)block);
     }
     return Rf_ScalarInteger(found);
+}
+
+/* Many, or a register or the stack might still know the only one. */
+SEXP planted_leak(SEXP hundreds);
+SEXP planted_leak(SEXP hundreds) {
+    for (int i = 100 * Rf_asInteger(hundreds); i > 0; i--) {
+        volatile char* lost = malloc(1000);
+        if (lost != NULL) {
+            lost[0] = 1;
+        }
+    }
+    return R_NilValue;
 }

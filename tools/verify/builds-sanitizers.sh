@@ -84,26 +84,39 @@ sanitizing="-O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-saniti
  -U_FORTIFY_SOURCE"
 address_options=exitcode=99:detect_stack_use_after_return=1:strict_string_checks=1
 
-# sees_planted NAME PRELOAD: whether the sanitizers of that build find a read behind the end of a
-# block of memory within R
-sees_planted() {
-  local folder=$scratch/planted-$1
+# run_planted NAME PRELOAD LEAKS CALL: calls what builds-planted.c has, in R and compiled as that
+# build; its name in reports is that of the package's library
+run_planted() {
+  local folder=$scratch/planted-$1 home
+  home=$(R RHOME)
   mkdir -p "$folder"
-  cp "$here/builds-planted.c" "$folder/planted.c"
+  cp "$here/builds-planted.c" "$folder/planted_attn.c"
   (
     cd "$folder" || exit 1
-    R_MAKEVARS_USER=$scratch/variants/$1/Makevars R CMD SHLIB planted.c >build.log 2>&1
-    ! env "$2" ASAN_OPTIONS=$address_options:detect_leaks=0 R_HOME="$(R RHOME)" \
-      LD_LIBRARY_PATH="$(R RHOME)/lib" "$(R RHOME)/bin/exec/R" --vanilla --no-echo \
-      -e 'dyn.load("planted.so"); .Call("planted_read", 1L)' >run.log 2>&1 </dev/null
-    grep -qE 'heap-buffer-overflow|runtime error' run.log
+    R_MAKEVARS_USER=$scratch/variants/$1/Makevars R CMD SHLIB planted_attn.c >build.log 2>&1
+    env "$2" R_HOME="$home" LD_LIBRARY_PATH="$home/lib" \
+      ASAN_OPTIONS="$address_options:detect_leaks=$3:log_path=$scratch/reports/planted-$4" \
+      UBSAN_OPTIONS="halt_on_error=1:log_path=$scratch/reports/planted-$4" \
+      "$home/bin/exec/R" --vanilla --no-echo \
+      -e "dyn.load('planted_attn.so'); .Call('planted_$4', 1L)" >run.log 2>&1 </dev/null
   )
+}
+
+# sees_planted NAME PRELOAD LEAKS: whether the sanitizers of that build find a read behind the end
+# of a block of memory within R and, where they look for LEAKS (1), blocks that are lost
+sees_planted() {
+  if run_planted "$1" "$2" 0 read; then return 1; fi
+  cat "$scratch/reports/planted-read".* "$scratch/planted-$1/run.log" 2>/dev/null |
+    grep -qE 'heap-buffer-overflow|runtime error' || return 1
+  [ "$3" -eq 1 ] || return 0
+  if run_planted "$1" "$2" 1 leak; then return 1; fi
+  test "$(sanitizer_reports planted-leak 2>/dev/null)" -eq 1
 }
 
 # The whole suite, or some of it that calls every layer; leaks are looked for where no other
 # process is started.
 sanitized_r() {
-  local filter preload reports first second quit what='some'
+  local filter preload reports first second quit what='some' planted=missed
   preload="LD_PRELOAD=$(gcc -print-file-name=libasan.so) $(gcc -print-file-name=libubsan.so)"
   if ! install_variant sanitized "CC = gcc -std=gnu17" "CFLAGS = $sanitizing" \
     "STRIP_STATIC_LIB = true"; then
@@ -129,9 +142,10 @@ sanitized_r() {
     first="$first; with other processes: $second"
   fi
   reports=$(sanitizer_reports gcc)
+  if sees_planted sanitized "$preload" 1; then planted=found; fi
   proof P11 "R tests ($what) under gcc's address, leak and undefined-behaviour sanitizers" \
-    "$reports reports; $first" "0" eval \
-    'test "$reports" -eq 0 && pass "${first%%;*}" "$second" && sees_planted sanitized "$preload"'
+    "$reports reports; $first; a planted read and a planted leak: $planted" "0; found" eval \
+    'test "$reports" -eq 0 && pass "${first%%;*}" "$second" && test "$planted" = found'
   # R itself gives little back at its end, so leaks are not looked for
   quit=$(live_at_quit sanitized "$preload" "ASAN_OPTIONS=$address_options:detect_leaks=0" \
     "UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1")
@@ -153,7 +167,7 @@ live_at_quit() {
 }
 
 sanitized_clang() {
-  local runtime tests reports preload
+  local runtime tests reports preload planted=missed
   if ! has clang clang libclang-rt-14-dev libomp-dev; then
     proof_skipped P11 "R tests under clang's sanitizers" "clang is not here"
     return
@@ -172,18 +186,56 @@ sanitized_clang() {
     "ASAN_OPTIONS=$address_options:detect_leaks=0:log_path=$scratch/reports/clang" \
     "UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1:log_path=$scratch/reports/clang")
   reports=$(sanitizer_reports clang)
+  if sees_planted clang "$preload" 0; then planted=found; fi
   proof P11 "R tests (all but those of other processes, memory and bad input) under clang's\
- address, undefined-behaviour and implicit-conversion sanitizers" "$reports reports; $tests" "0" eval \
-    'test "$reports" -eq 0 && pass "$tests" && sees_planted clang "$preload"'
+ address, undefined-behaviour and implicit-conversion sanitizers" \
+    "$reports reports; $tests; a planted read: $planted" "0; found" eval \
+    'test "$reports" -eq 0 && pass "$tests" && test "$planted" = found'
 }
 
 # ---- threads ----
 
+# Tests of the core whose work threads share: "TEST LEAST [ARGUMENT ...]", where LEAST is the number
+# of threads for calls that name fewer. Not as many problems as elsewhere.
+tests_with_threads=("matmul 1 20" "scores 1 20" "attention 1 12" "same_bits 1 4 1"
+  "activation_ops 1" "normalization_ops 1" "layout_ops 1" "einsum_ops 1" "sequence_ops 1"
+  "step_refusals 3" "interrupts 1 1 1 50" "threads 1" "cached_attention 3")
+
+# for the core and its tests; builds-threads.c looks at their regions
+race_build=(clang -std=gnu11 -g -O1 -fopenmp -fsanitize=thread "${includes[@]:0:5}" -I"$core_tests")
+race_links=(-lm "-Wl,--wrap=attn_team_join" "-Wl,--wrap=attn_parallel_width")
+
+# The core, with threads even where the work is too small to pay for them.
+race_core() {
+  local file files=("$here/builds-threads.c" "$core_tests/oracle.c" "$scratch/parallel.c")
+  for file in "$src"/{core,kernels,ops,layers,models}/*.c; do
+    [ "$file" = "$src/core/parallel.c" ] || files+=("$file")
+  done
+  sed 's/^\(static const double OPERATIONS_PER_THREAD = \)[^;]*/\11/' "$src/core/parallel.c" \
+    >"$scratch/parallel.c"
+  grep -q 'OPERATIONS_PER_THREAD = 1;' "$scratch/parallel.c" || return 1
+  mkdir -p "$scratch/races"
+  each_file "${race_build[*]@Q} -c {} -o $(object_in "$scratch/races")" "${files[@]}" \
+    >"$scratch/reports/races"
+}
+
+# race_run FILE LEAST [ARGUMENT ...]: the program of that file; what it says is in race.log
+race_run() {
+  local links=("${race_links[@]}")
+  # under a limit of address space the sanitizer itself has no memory
+  [[ "$1" != */test_threads.c ]] || links+=("-Wl,--wrap=setrlimit")
+  "${race_build[@]}" "$1" "$scratch/races"/*.o "${links[@]}" -o "$scratch/race" \
+    >"$scratch/race.log" 2>&1 || return 1
+  env OMP_WAIT_POLICY=passive LEAST_THREADS="$2" OMP_TOOL_LIBRARIES="$archer" \
+    TSAN_OPTIONS=ignore_noninstrumented_modules=1:exitcode=66 \
+    "$scratch/race" "${@:3}" >"$scratch/race.log" 2>&1
+}
+
 # Data races: the C core with clang's libomp, which tells the thread sanitizer of its barriers
-# by libarcher. A planted race must be found.
+# by libarcher. A planted race must be found, and every program have a region of several threads.
 races() {
-  local library_of_llvm archer test file status planted=0 reports=0 passed=0 objects=$scratch/races problems
-  local what="thread sanitizer over the tests of the C core with 1 to 9 threads"
+  local library_of_llvm archer entry words planted=0 reports=0 passed=0 serial=() least=99 most=0 width
+  local what="thread sanitizer over programs of the C core's tests"
   library_of_llvm=$(dirname "$(readlink -f "$(command -v clang || echo /nonexistent)")")/../lib
   has clang clang && apt_install libomp-dev >&2
   archer=$(find "$library_of_llvm" /usr/lib/llvm-*/lib -name 'libarcher.so' 2>/dev/null | head -n 1)
@@ -191,39 +243,30 @@ races() {
     proof_skipped P11 "$what" "clang with libomp and libarcher is not here"
     return
   fi
-  mkdir -p "$objects"
-  local build=(clang -std=gnu11 -g -O1 -fopenmp -fsanitize=thread "${includes[@]:0:5}" -I"$core_tests")
-  each_file "${build[*]@Q} -c {} -o $(object_in "$objects")" "$src"/core/*.c "$src"/kernels/*.c "$src"/ops/*.c "$src"/layers/*.c "$src"/models/*.c \
-    "$core_tests/oracle.c" >"$scratch/reports/races" || {
-    proof P11 "$what" "does not build" "0 reports" false
+  race_core || {
+    proof P11 "$what" "the core does not build" "0 reports" false
     return
   }
-  for test in random elementary matmul attend_kernels scores attention activation_ops \
-    normalization_ops layout_ops einsum_ops sequence_ops cached_attention program planted; do
-    problems=()
-    case $test in
-      attention) problems=(30) ;;
-      matmul | scores) problems=(20) ;;
-    esac
-    file=$core_tests/test_$test.c
-    [ "$test" = planted ] && file=$here/builds-race.c
-    "${build[@]}" "$file" "$objects"/*.o -lm -o "$scratch/race" 2>>"$scratch/reports/races" || {
-      proof P11 "$what" "test_$test does not build" "0 reports" false
-      return
+  for entry in "${tests_with_threads[@]}"; do
+    read -ra words <<<"$entry"
+    race_run "$core_tests/test_${words[0]}.c" "${words[@]:1}" || {
+      head -n 30 "$scratch/race.log" >&2
+      reports=$((reports + 1))
     }
-    OMP_TOOL_LIBRARIES=$archer TSAN_OPTIONS=ignore_noninstrumented_modules=1:exitcode=66 \
-      "$scratch/race" "${problems[@]}" >"$scratch/race.log" 2>&1
-    status=$?
-    if [ "$test" = planted ]; then
-      planted=$(count 'WARNING: ThreadSanitizer' "$scratch/race.log")
-    else
-      reports=$((reports + $(count 'WARNING: ThreadSanitizer' "$scratch/race.log")))
-      [ "$status" -eq 0 ] || { head -n 30 "$scratch/race.log" >&2; reports=$((reports + 1)); }
-      passed=$((passed + $(sed -nE 's/^([0-9]+) passed.*/\1/p' "$scratch/race.log" | tail -n 1)))
-    fi
+    reports=$((reports + $(count 'WARNING: ThreadSanitizer' "$scratch/race.log")))
+    passed=$((passed + $(sed -nE 's/^([0-9]+) passed.*/\1/p' "$scratch/race.log" | tail -n 1)))
+    width=$(sed -n 's/^widest region \([0-9]*\) threads$/\1/p' "$scratch/race.log")
+    [ "${width:-1}" -gt 1 ] || serial+=("${words[0]}")
+    least=$((${width:-1} < least ? ${width:-1} : least))
+    most=$((${width:-1} > most ? ${width:-1} : most))
   done
-  proof P11 "$what" "$reports reports in $passed tests; a planted race: $planted" "0; found" eval \
-    'test "$reports" -eq 0 && test "$planted" -gt 0'
+  # it ends with the sanitizer's status
+  race_run "$here/builds-race.c" 1
+  planted=$(count 'WARNING: ThreadSanitizer' "$scratch/race.log")
+  proof P11 "$what" "$reports reports in $passed tests of ${#tests_with_threads[@]} programs, whose\
+ widest regions have $least to $most threads${serial[*]:+, one in ${serial[*]}}; a planted race:\
+ $planted" "0; 2 or more; found" eval \
+    'test "$reports" -eq 0 && test "$least" -gt 1 && test "$planted" -gt 0'
 }
 
 # ---- valgrind ----

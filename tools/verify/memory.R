@@ -80,11 +80,14 @@ for (name in names(tasks)) {
   proof(
     "P4", sprintf("growth after gc() by %s %s", format(count, big.mark = ","), task[[1]]),
     sprintf(
-      "heap %+.0f KiB (resident %+.0f, R's cells %+.0f), %g layers left, %g of %d as expected",
+      paste(
+        "heap %+.0f KiB (resident %+.0f, R's cells %+.0f), %g layers left, %g of %d as expected,",
+        "in round %g of at most 3"
+      ),
       grown[["heap"]] / 1024, grown[["resident"]] / 1024, grown[["cells"]] / 1024,
-      grown[["layers"]], grown[["seen"]], count
+      grown[["layers"]], grown[["seen"]], count, grown[["windows"]]
     ),
-    "1 MiB, 0 layers",
+    "1 MiB in one round, 0 layers",
     max(grown[c("heap", "resident", "cells")]) <= 2^20 && grown[["layers"]] == 0 &&
       grown[["layer_bytes"]] == 0 && grown[["under_way"]] == 0 && grown[["seen"]] == count
   )
