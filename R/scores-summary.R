@@ -133,7 +133,7 @@ head_top_keys <- function(measured, top, positions) {
 #' @rdname summary.attn_scores
 #' @export
 print.summary.attn_scores <- function(x, digits = 3L, ...) {
-  digits <- check_positive_int(digits, "print.summary.attn_scores", "digits")
+  digits <- check_digits(digits, "print.summary.attn_scores")
   cat("Attention scores:", describe_extents(x$extents), fill = 1000L)
   heads <- x$heads
   if (is.null(heads)) {

@@ -222,6 +222,11 @@ describe_extents <- function(extents) {
   paste(parts[nzchar(parts)], collapse = ", ")
 }
 
+# No number has more than 15 digits that count: R refuses to show very many, or takes hours.
+check_digits <- function(digits, owner) {
+  min(check_positive_int(digits, owner, "digits"), 15L)
+}
+
 describe_range <- function(x, digits) {
   if (!length(x)) {
     return("no weights")
@@ -279,7 +284,7 @@ matrix_lines <- function(values) {
 #' @rdname attn_scores
 #' @export
 format.attn_scores <- function(x, digits = 3L, ...) {
-  digits <- check_positive_int(digits, "format.attn_scores", "digits")
+  digits <- check_digits(digits, "format.attn_scores")
   axes <- scores_axes(x, "format.attn_scores")
   c(
     paste("<attn_scores>", describe_extents(scores_extents(x, axes))),

@@ -232,6 +232,14 @@ test_that("summary() uses the dimnames of the keys and checks its arguments", {
   expect_identical(top$position, letters[top$key])
   expect_error(summary(scores, top = 0), class = "attn_error_argument")
   expect_error(print(summary(scores), digits = NA), class = "attn_error_argument")
+  # more than any number has
+  all_digits <- capture.output(print(summary(scores), digits = 15L))
+  expect_identical(
+    capture.output(print(summary(scores), digits = .Machine$integer.max)), all_digits
+  )
+  expect_identical(
+    format(scores, digits = .Machine$integer.max), format(scores, digits = 15L)
+  )
 })
 
 test_that("as.data.frame() has one row per weight in the documented order", {

@@ -32,6 +32,25 @@ generics <- c(
   ".DollarNames", "tidy", "count_params", "get_config", "get_weights", "serialize", "class<-",
   "attributes", "with", "merge", "split", "transform", "cat", "deparse", "object.size", "is.function"
 )
+# Generics and objects to call them with, and whether a method of the package's is reached.
+group_of <- c(
+  stats::setNames(rep("Ops", 10L), c("+", "-", "*", "/", "^", "%%", "==", "<", "!", "&")),
+  stats::setNames(rep("Math", 6L), c("abs", "exp", "sqrt", "round", "cumsum", "floor")),
+  stats::setNames(rep("Summary", 5L), c("range", "sum", "max", "any", "prod"))
+)
+generic_calls <- expand.grid(
+  name = generics, kind = names(our_objects), stringsAsFactors = FALSE
+)
+generic_calls$is_ours <- local({
+  methods <- getNamespaceInfo("attn", "S3methods")
+  methods <- paste(methods[, 1L], methods[, 2L])
+  classes <- lapply(our_objects, function(make) class(make()))
+  mapply(function(name, kind) {
+    any(paste(name, classes[[kind]]) %in% methods) ||
+      any(paste(group_of[name], classes[[kind]]) %in% methods)
+  }, generic_calls$name, generic_calls$kind)
+})
+
 members <- c(attention_layers, tensor_layers, merge_layers, models)
 called <- c(attention_layers, tensor_layers, merge_layers, models)
 
@@ -82,8 +101,10 @@ of_a_member <- function() {
 }
 
 of_a_generic <- function() {
-  name <- sample(generics, 1L)
-  kind <- sample(names(our_objects), 1L)
+  chosen <- if (stats::runif(1) < 0.8) which(generic_calls$is_ours) else seq_len(nrow(generic_calls))
+  chosen <- sample(chosen, 1L)
+  name <- generic_calls$name[chosen]
+  kind <- generic_calls$kind[chosen]
   object <- our_objects[[kind]]()
   f <- get(name)
   method <- utils::getS3method(name, class(object)[length(class(object))], optional = TRUE)
@@ -116,14 +137,24 @@ random_arguments <- function(what) {
     value()
   }), chosen)
   wrongs <- sample(0:3, 1L, prob = c(1, 12, 4, 2))
-  for (i in seq_len(wrongs)) given <- spoil(given, known)
+  takes_more <- "..." %in% what$formals
+  for (i in seq_len(wrongs)) {
+    given <- if (grepl("<-$", what$label)) list(value = random_value())
+      else spoil(given, known, takes_more)
+  }
   given
 }
 
-spoil <- function(given, known) {
+# Of what R refuses by itself, arguments that are given twice or not known, there is little.
+spoil_kinds <- c(
+  value = 6, new = 2, drop = 2, unknown = 2, twice = 0.3, empty = 1, position = 2
+)
+
+spoil <- function(given, known, takes_more) {
   at <- if (length(given)) sample.int(length(given), 1L)
-  kind <- sample(c("value", "value", "value", "new", "drop", "unknown", "twice", "empty", "position"), 1L)
-  if (is.null(at) && kind %in% c("value", "drop", "twice", "position")) kind <- "new"
+  if (!takes_more) spoil_kinds["unknown"] <- 0.3
+  kind <- sample(names(spoil_kinds), 1L, prob = spoil_kinds)
+  if (is.null(at) && kind %in% c("value", "drop", "twice", "empty", "position")) kind <- "new"
   if (kind == "value") given[at] <- list(random_value())
   if (kind == "new" && length(known)) given[sample(known, 1L)] <- list(random_value())
   if (kind == "drop") given <- given[-at]
@@ -134,7 +165,9 @@ spoil <- function(given, known) {
     given <- c(given, stats::setNames(list(random_value()), name))
   }
   if (kind == "twice") given <- c(given, given[at])
-  if (kind == "empty") given <- c(given, list(quote(expr = )))
+  if (kind == "empty") {
+    if (takes_more) given <- c(given, list(quote(expr = ))) else given[at] <- list(quote(expr = ))
+  }
   if (kind == "position") names(given)[at] <- ""
   given
 }
@@ -280,7 +313,8 @@ judge <- structure(function(call, environment, what, given) {
   } else if (inherits(value, "attn_error")) {
     kind <- "refused"
   } else {
-    kind <- if (is_of_r(value, origin, what, given)) "R" else "escaped"
+    kind <- if (identical(origin, "R")) "R" else if (is_of_r(value, origin, what, given)) "foreign"
+      else "escaped"
     if (kind == "escaped") {
       escaped <- c(escaped, paste("error:", paste(class(value)[1]), message_of(value)))
     }

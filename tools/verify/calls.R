@@ -78,14 +78,25 @@ unclassed <- made$kind == "escaped" | grepl("warning:", made$problem)
 internal <- made$kind == "internal"
 died <- made$kind %in% c("died", "slow")
 changed <- grepl("changed:", made$problem)
-refused <- made$kind %in% c("refused", "escaped", "internal", "R")
+refused <- made$kind %in% c("refused", "escaped", "internal", "R", "foreign")
 show(nzchar(made$problem))
 
+# those that no code of the package has seen
+by_r <- made$kind == "R"
 labels <- unique(sub("[(].*", "", made$label))
 proof("P9", sprintf(
   "random calls with bad arguments, of %d functions, methods and members: neither a result nor a classed error",
   length(labels)
-), of_calls(unclassed), "0", !any(unclassed) && nrow(made) == calls)
+), sprintf("%s, of which R refused %s before any code of the package ran", of_calls(unclassed),
+  format(sum(by_r), big.mark = ",")), "0", !any(unclassed) && nrow(made) == calls)
+# Each in its turn by chance: the short form is too short for all.
+if (!is_short) {
+  exports <- getNamespaceExports("attn")
+  reached <- exports %in% made$label[!made$kind %in% c("R", "died", "slow")]
+  cat(sprintf("%s was never reached\n", exports[!reached]), sep = "")
+  proof("P9", "exported functions of which such a call ran code of the package",
+    sprintf("%d of %d", sum(reached), length(reached)), "all", all(reached))
+}
 proof("P9", "errors that the R code should have foreseen (attn_error_internal)",
   of_calls(internal), "0", !any(internal))
 proof("P9", sprintf("crashes, calls longer than %d s or beyond %.0f GB of address space",
