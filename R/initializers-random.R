@@ -292,7 +292,9 @@ check_distribution <- function(distribution, owner) {
 #' times `gain`: the first factor of the QR decomposition of a matrix of normal
 #' random numbers, with signs that make it uniformly distributed. A weight of
 #' more than two axes is this matrix for the product of all dims but the last,
-#' by the last, in the row-major order of Keras.
+#' by the last, in the row-major order of Keras. The decomposition is R's own [qr()],
+#' which neither Ctrl-C nor [setTimeLimit()] ends before it is done: for matrices of a
+#' thousand rows and columns that takes seconds.
 #'
 #' @inheritSection initializer_random_normal Seeds
 #' @inheritSection initializer_zeros Calling an initializer

@@ -48,6 +48,51 @@ interrupts_child <- function(threads, moments, length) {
     )
   )
 
+  # What else takes long: name = list(a long call, a short one like it). Members of `large`
+  # are what these calls could change.
+  large <- attn::keras_model_sequential(input_shape = c(NA, 1500))
+  for (units in c(1500, 1500)) {
+    large <- large |> attn::layer_dense(units = units)
+  }
+  path <- file.path(tempdir(), "large.keras")
+  attn::save_model(large, path)
+  weights <- file.path(tempdir(), "large.safetensors")
+  attn::save_model_weights(large, weights)
+  wide <- numbers(64, 100, 1500)
+  across <- numbers(1, length %/% 2, 4, 16)
+  scores_of <- function(size) {
+    attn$new_attn_scores(abs(numbers(1, 2, size, size)), 1L, 1L, 1L, TRUE)
+  }
+  many <- scores_of(1500)
+  few <- scores_of(5)
+  initializer <- attn::initializer_truncated_normal(seed = 7L)
+  built <- function(units) {
+    layer <- attn::layer_dense(units = units, kernel_initializer = initializer)
+    layer$build(c(NA, units))
+    attn::get_weights(layer)
+  }
+  attention <- function(x) attn::op_dot_product_attention(x, x, x)
+  predicted <- function(x) stats::predict(large, x, verbose = 0)
+  others <- list(
+    "initializer" = list(function() initializer(c(2000, 2000)), function() initializer(c(5, 7))),
+    "build" = list(function() built(3000), function() built(5)),
+    "operation" = list(function() attention(across),
+      function() attention(across[, 1:20, , , drop = FALSE])
+    ),
+    "predict()" = list(function() predicted(wide),
+      function() predicted(wide[1, , , drop = FALSE])
+    ),
+    "save_model_weights()" = list(
+      function() attn::save_model_weights(large, weights, overwrite = TRUE),
+      function() attn::get_weights(attn::load_model_weights(large, weights))
+    ),
+    "load_model()" = list(function() attn::load_model(path),
+      function() attn::get_weights(attn::load_model(path))
+    ),
+    "summary() of scores" = list(function() summary(many), function() summary(few)),
+    "tidy() of scores" = list(function() attn::tidy(many), function() attn::tidy(few))
+  )
+
   # everything that a call could change
   state <- function(layer) {
     members <- if (inherits(layer, "attn_model")) layer$layers else list(layer)
@@ -91,6 +136,37 @@ interrupts_child <- function(threads, moments, length) {
       setTimeLimit()
       say("limited", sprintf("%.6f", at - start - limit))
       check(case, copy, before)
+    }
+  }
+
+  say("others")
+  for (case in others) {
+    before <- list(state(large), case[[2L]]())
+    check_other <- function() {
+      after <- list(state(large), case[[2L]]())
+      say(
+        if (identical(after[[1L]], before[[1L]])) "same" else "changed",
+        if (identical(after[[2L]], before[[2L]])) "right" else "wrong"
+      )
+    }
+    for (moment in seq_len(moments)) {
+      at <- tryCatch({
+        say("begun")
+        repeat case[[1L]]()
+      }, interrupt = function(condition) now())
+      say("left", sprintf("%.6f", at))
+      check_other()
+    }
+    for (moment in seq_len(moments)) {
+      limit <- 0.1 + stats::runif(1)
+      start <- now()
+      setTimeLimit(elapsed = limit, transient = TRUE)
+      at <- tryCatch(repeat case[[1L]](), error = function(condition) {
+        if (attn$is_time_limit(condition)) now() else Inf # another error: not what was to come
+      })
+      setTimeLimit()
+      say("limited", sprintf("%.6f", at - start - limit))
+      check_other()
     }
   }
   say("finished")
