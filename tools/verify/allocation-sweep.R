@@ -216,6 +216,7 @@ count <- function(of_r) {
   if (length(missed)) cat("never failed: ", missed, sep = "\n  ")
   c(length(unique(place[mine])) - length(missed), length(unique(place[mine])))
 }
-cat("RESULT", count(0), count(1), tally[c("scenarios", "failures", "wrong", "of_memory", "of_r", "quoted")],
+cat("RESULT", count(0), count(1),
+  tally[c("scenarios", "failures", "wrong", "of_memory", "of_r", "quoted")],
   round(proc.time()[[3L]] - started), "\n"
 )

@@ -101,8 +101,8 @@ of_a_member <- function() {
 }
 
 of_a_generic <- function() {
-  chosen <- if (stats::runif(1) < 0.8) which(generic_calls$is_ours) else seq_len(nrow(generic_calls))
-  chosen <- sample(chosen, 1L)
+  all <- seq_len(nrow(generic_calls))
+  chosen <- sample(if (stats::runif(1) < 0.8) all[generic_calls$is_ours] else all, 1L)
   name <- generic_calls$name[chosen]
   kind <- generic_calls$kind[chosen]
   object <- our_objects[[kind]]()
