@@ -111,6 +111,7 @@ expect_no_other_error <- function(f, argument, given = list(), label) {
 }
 
 test_that("odd lists are values or classed errors of every function and every layer", {
+  skip_on_cran() # for its time alone
   needed <- list(
     layer_multi_head_attention = list(num_heads = 1, key_dim = 2),
     layer_group_query_attention = list(

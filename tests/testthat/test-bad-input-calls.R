@@ -41,6 +41,7 @@ scores_layers <- function() {
 }
 
 test_that("calls of the layers with heads refuse bad arguments and leave the layer alone", {
+  skip_on_cran() # for its time alone
   good <- good_inputs()
   for (layer in heads_layers()) {
     do.call(layer, good)
