@@ -82,6 +82,33 @@ is_time_limit <- function(error) {
   any(startsWith(conditionMessage(error), gettext(texts, domain = "R")))
 }
 
+# Whether this is one of R's errors for want of memory, in the user's language.
+is_no_memory <- function(error) {
+  texts <- c(
+    "cannot allocate vector of size %0.1f Gb", "cannot allocate vector of size %0.1f Mb",
+    "cannot allocate vector of size %0.f Kb", "cannot allocate vector of length %lld",
+    "cannot allocate memory block of size %0.1f Gb", "vector memory exhausted (limit reached?)",
+    "cons memory exhausted (limit reached?)", "memory exhausted (limit reached?)"
+  )
+  any(startsWith(conditionMessage(error), sub("%.*", "", gettext(texts, domain = "R"))))
+}
+
+# What says nothing about the thing that was under way goes on: errors of this package, the end
+# of a time limit, and no memory, as an error of its class.
+pass_on <- function(error, owner) {
+  if (inherits(error, "attn_error") || is_time_limit(error)) {
+    stop(error)
+  }
+  if (is_no_memory(error)) {
+    attn_abort(
+      sprintf("%s: there is not enough memory: %s.", owner, conditionMessage(error)),
+      "attn_error_memory",
+      owner = owner, argument = "call", expected = "enough memory",
+      received = conditionMessage(error), parent = error
+    )
+  }
+}
+
 # Errors that arise while `code` makes something of an argument are errors of that
 # argument.
 within_argument <- function(code, owner, argument) {

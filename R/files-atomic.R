@@ -48,12 +48,10 @@ check_package <- function(package, owner, purpose) {
 # ---- connections ----
 
 # code, whose errors (and warnings, which is how R's connections say what went wrong)
-# become an error about the file. Errors of this package and those about time stay as they are.
+# become an error about the file, but for those that say nothing of it.
 within_file <- function(code, owner, path, doing) {
   fail <- function(condition) {
-    if (inherits(condition, "attn_error") || is_time_limit(condition)) {
-      stop(condition)
-    }
+    pass_on(condition, owner)
     reason <- sub("[.[:space:]]+$", "", conditionMessage(condition))
     abort_file(owner, path, sprintf("%s failed: %s", doing, reason), parent = condition)
   }

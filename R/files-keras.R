@@ -78,9 +78,7 @@ parse_json_bytes <- function(bytes, owner, path, what, values = Inf) {
     abort_file(owner, path, sprintf("%s has more values than a model of this size", what))
   }
   tryCatch(parse_json_text(bytes_as_text(bytes)), error = function(error) {
-    if (is_time_limit(error)) {
-      stop(error)
-    }
+    pass_on(error, owner)
     reason <- trimws(strsplit(conditionMessage(error), "\n", fixed = TRUE)[[1L]][1L])
     abort_file(owner, path, sprintf("%s is not JSON: %s", what, reason), parent = error)
   })

@@ -35,9 +35,7 @@ model_from_dict <- function(dict, owner) {
       deserialize_model(dict, owner)
     },
     error = function(error) {
-      if (inherits(error, "attn_error") || is_time_limit(error)) {
-        stop(error)
-      }
+      pass_on(error, owner)
       abort_config(owner, sprintf(
         "the config cannot be understood: %s", sub("[.[:space:]]+$", "", conditionMessage(error))
       ))

@@ -61,3 +61,18 @@ test_that("weights of several layers are set for all of them or for none", {
   .Call(ffi_layers_set_weights, handles, new)
   expect_identical(lapply(layers, get_weights), new)
 })
+
+test_that("R's own errors for want of memory are no errors of a file, a text or a config", {
+  hungry <- function() vector("list", 2^47)
+  for (within in list(
+    function() within_file(hungry(), "save_model()", "a.keras", "writing"),
+    function() within_file(stop("cannot allocate vector of size 8.0 Gb"), "load", "a", "reading")
+  )) {
+    expect_attn_error(within(), "memory", "not enough memory")
+  }
+  local_function("parse_json_text", function(text) hungry())
+  expect_attn_error(parse_json_bytes(charToRaw("{}"), "load()", "a", "this"), "memory")
+  local_function("deserialize_model", function(dict, owner) hungry())
+  expect_attn_error(model_from_dict(list(), "from_config()"), "memory")
+  expect_false(is_no_memory(simpleError("cannot open the connection")))
+})
