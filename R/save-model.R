@@ -21,6 +21,8 @@
 #' that it has weights for all that the model needs, before memory is taken for them. A
 #' file is written as a whole or not at all; a process that is killed on the way can leave
 #' its unfinished file beside it, with a name that starts with `.attn-`, which nothing reads.
+#' Ctrl-C and [setTimeLimit()] end reading and writing, but for the steps in which the HDF5
+#' library writes a `.keras` file: a large array is done first.
 #'
 #' Files of Keras 2 (`.h5`) are recognized. Their weights can be loaded into a model that
 #' is made here, by [load_model_weights()]; for the model as a whole load the file in
@@ -43,7 +45,8 @@
 #' `attn_error_file` when a file cannot be read or written, exists, or is not what it
 #' should be. Where the model in it is not one that can be made here, the error is an
 #' `attn_error_config` as well. `attn_error_config` alone when a model that is to be saved has
-#' parts that a file cannot hold; `attn_error_argument` for other arguments.
+#' parts that a file cannot hold; `attn_error_memory` where memory runs out;
+#' `attn_error_argument` for other arguments.
 #' @references <https://keras.io/api/models/model_saving_apis/model_saving_and_loading/>
 #' @seealso [save_model_weights()], [save_model_config()]
 #' @examples
@@ -115,7 +118,8 @@ load_model <- function(model, custom_objects = NULL, compile = TRUE, safe_mode =
 #' Files whose names end in `.weights.h5` are Keras's own, as `model.save_weights()` in
 #' Python writes them; writing them needs the package hdf5r. In `.safetensors` weights are
 #' named by their paths, such as `"mha/query/kernel"`. Reading looks at the content of a
-#' file, not at its name; `.keras` files and the `.h5` files of Keras 2 do as well.
+#' file, not at its name; `.keras` files and the `.h5` files of Keras 2 do as well. Where the
+#' HDF5 library writes a large array, Ctrl-C waits until it has.
 #'
 #' @param model A model.
 #' @param filepath The name of a file. For writing it ends in `.weights.h5` or
