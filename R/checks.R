@@ -176,18 +176,27 @@ can_be_arguments <- function(x) {
   !any(vapply(x, is.symbol, NA)) && !any(nchar(names(x), "bytes") > 10000L)
 }
 
-# Lists within lists, not deeper than those of a config.
-check_list_depth <- function(x, owner, argument) {
+# Lists within lists, not deeper than those of a config, and not more than could be meant: of a
+# list that holds another one twice, which does so too, and so on, there is soon no end. What comes in `...` is for abort_argument().
+check_list_depth <- function(x, owner, argument, ...) {
+  most_lists <- 1e6
   level <- list(x)
+  lists <- 0
   for (depth in seq_len(config_depth)) {
     level <- level[vapply(level, is.list, NA) & !vapply(level, is.object, NA)]
     if (!length(level)) {
       return(invisible())
     }
+    lists <- lists + length(level)
+    if (lists > most_lists) {
+      abort_argument(owner, argument, sprintf("lists within lists, at most %.0f", most_lists),
+        received = "more", ...
+      )
+    }
     level <- unlist(level, recursive = FALSE, use.names = FALSE)
   }
   abort_argument(owner, argument, sprintf("lists within lists, at most %d deep", config_depth),
-    received = "deeper ones"
+    received = "deeper ones", ...
   )
 }
 

@@ -72,31 +72,42 @@ abort_native <- function(kind, message) {
   )
 }
 
-# Whether this is R's error where a limit of setTimeLimit() is over: it has no class of its
-# own, and its text is in the user's language. It says nothing of what was under way.
-is_time_limit <- function(error) {
-  texts <- c(
-    "reached elapsed time limit", "reached CPU time limit",
-    "reached session elapsed time limit", "reached session CPU time limit"
-  )
-  any(startsWith(conditionMessage(error), gettext(texts, domain = "R")))
+# Whether an error's text is one of these of R's own, which have no class and are in the user's
+# language. Where a text has numbers, its format stands for them.
+has_text_of_r <- function(error, texts) {
+  message <- conditionMessage(error)
+  if (!is_string(message)) {
+    return(FALSE)
+  }
+  parts <- strsplit(gettext(texts, domain = "R"), "%[0-9.]*(l*d|[a-z])")
+  literal <- lapply(parts, gsub, pattern = "([][(){}.+*?^$|\\])", replacement = "\\\\\\1")
+  patterns <- paste0("^", vapply(literal, paste, "", collapse = "[0-9.,]+"))
+  any(vapply(patterns, grepl, NA, x = message, useBytes = TRUE))
 }
 
-# Whether this is one of R's errors for want of memory, in the user's language.
+# Whether this is R's error where a limit of setTimeLimit() is over. It says nothing of what
+# was under way.
+is_time_limit <- function(error) {
+  has_text_of_r(error, c(
+    "reached elapsed time limit", "reached CPU time limit",
+    "reached session elapsed time limit", "reached session CPU time limit"
+  ))
+}
+
 is_no_memory <- function(error) {
-  texts <- c(
+  has_text_of_r(error, c(
     "cannot allocate vector of size %0.1f Gb", "cannot allocate vector of size %0.1f Mb",
     "cannot allocate vector of size %0.f Kb", "cannot allocate vector of length %lld",
     "cannot allocate memory block of size %0.1f Gb", "vector memory exhausted (limit reached?)",
+    "vector memory limit of %0.1f Gb reached, see mem.maxVSize()",
     "cons memory exhausted (limit reached?)", "memory exhausted (limit reached?)"
-  )
-  any(startsWith(conditionMessage(error), sub("%.*", "", gettext(texts, domain = "R"))))
+  ))
 }
 
-# What says nothing about the thing that was under way goes on: errors of this package, the end
-# of a time limit, and no memory, as an error of its class.
-pass_on <- function(error, owner) {
-  if (inherits(error, "attn_error") || is_time_limit(error)) {
+# What says nothing about the thing that was under way goes on: the end of a time limit, and no
+# memory, as an error of its class.
+pass_on_limits <- function(error, owner) {
+  if (is_time_limit(error)) {
     stop(error)
   }
   if (is_no_memory(error)) {
@@ -107,6 +118,14 @@ pass_on <- function(error, owner) {
       received = conditionMessage(error), parent = error
     )
   }
+}
+
+# These, and errors of this package.
+pass_on <- function(error, owner) {
+  if (inherits(error, "attn_error")) {
+    stop(error)
+  }
+  pass_on_limits(error, owner)
 }
 
 # Errors that arise while `code` makes something of an argument are errors of that

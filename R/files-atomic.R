@@ -3,8 +3,17 @@
 
 # ---- paths ----
 
+# what R can expand
+most_path_bytes <- 4095L
+
 check_path <- function(path, owner, argument = "path") {
   check_string(path, owner, argument)
+  if (nchar(path, "bytes") > most_path_bytes) {
+    abort_argument(owner, argument,
+      sprintf("a path of at most %d bytes", most_path_bytes),
+      received = sprintf("one of %d", nchar(path, "bytes"))
+    )
+  }
   path.expand(path)
 }
 

@@ -38,7 +38,7 @@
 initializer_zeros <- function(...) {
   check_no_dots("initializer_zeros()", ...)
   new_initializer("Zeros", list(), "initializer_zeros()", function(shape, ...) {
-    rep(0, prod(shape))
+    same_numbers(0, prod(shape))
   })
 }
 
@@ -47,7 +47,7 @@ initializer_zeros <- function(...) {
 initializer_ones <- function(...) {
   check_no_dots("initializer_ones()", ...)
   new_initializer("Ones", list(), "initializer_ones()", function(shape, ...) {
-    rep(1, prod(shape))
+    same_numbers(1, prod(shape))
   })
 }
 
@@ -66,9 +66,12 @@ initializer_constant <- function(value = 0, ...) {
   )
 }
 
+# rep(), which can be left on the way.
+same_numbers <- function(value, times) .Call(ffi_same_numbers, as.double(value), as.double(times))
+
 broadcast_constant <- function(value, shape, owner) {
   if (length(value) == 1L) {
-    return(rep(as.double(value), prod(shape)))
+    return(same_numbers(value, prod(shape)))
   }
   given <- dim_or_length(value)
   padded <- c(rep(1L, max(0L, length(shape) - length(given))), given)
@@ -76,6 +79,9 @@ broadcast_constant <- function(value, shape, owner) {
     abort_shape(owner, "value",
       paste("an array that can be broadcast to", format_shape(shape)), format_shape(given)
     )
+  }
+  if (all(padded == shape)) {
+    return(as.double(value))
   }
   dim(value) <- padded
   positions <- Map(function(size, wanted) rep_len(seq_len(size), wanted), padded, shape)
@@ -153,7 +159,10 @@ initializer_identity <- function(gain = 1, ...) {
     if (length(shape) != 2L) {
       abort_shape(owner, "shape", "the shape of a matrix (two dims)", format_shape(shape))
     }
-    diag(gain, shape[1L], shape[2L])
+    values <- same_numbers(0, prod(shape))
+    diagonal <- seq.int(1, by = shape[1L] + 1, length.out = min(shape))
+    values[diagonal] <- gain
+    values
   })
 }
 

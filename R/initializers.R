@@ -14,16 +14,26 @@ new_initializer <- function(class_name, config, owner, generate) {
     dtype <- as_dtype(dtype, owner)
     input_axes <- check_kernel_axes(input_axes, length(shape), owner, "input_axes")
     output_axes <- check_kernel_axes(output_axes, length(shape), owner, "output_axes")
+    finished <- FALSE
+    random <- random_state()
+    on.exit(if (!finished) suspendInterrupts(restore_random_state(random)))
     values <- round_to_dtype(generate(shape, input_axes, output_axes), dtype)
-    attributes(values) <- if (length(shape)) list(dim = shape) # in place, unlike with_shape()
+    finished <- TRUE
+    attributes(values) <- if (length(shape)) list(dim = shape) # in place, unlike array()
     values
   }
   new_keras_object(fun, "initializer", class_name, config)
 }
 
-# A weight of rank 0 is a plain number; of rank 1, an array with one dim.
+# A weight of rank 0 is a plain number; of rank 1, an array with one dim. Numbers are
+# copied only where they are not of this form.
 with_shape <- function(values, shape) {
-  if (length(shape)) array(values, dim = shape) else as.vector(values)
+  shape <- as.integer(shape)
+  if (is.double(values) && identical(attributes(values), if (length(shape)) list(dim = shape))) {
+    return(values)
+  }
+  values <- as.double(values)
+  if (length(shape)) array(values, dim = shape) else values
 }
 
 # Values in row-major order (the last index runs fastest) -> R's order.
@@ -214,9 +224,5 @@ check_initial_values <- function(values, shape, owner, argument) {
       paste("a function that returns values of shape", format_shape(shape)), received
     )
   }
-  as_made <- if (length(shape)) list(dim = as.integer(shape))
-  if (is.double(values) && identical(attributes(values), as_made)) {
-    return(values)
-  }
-  with_shape(as.double(values), as.integer(shape))
+  with_shape(values, shape)
 }

@@ -101,21 +101,21 @@ scores_function <- function(self) {
 }
 
 # Its first name is as that of call_heads().
-call_scores <- function(.self, inputs, mask, training, return_attention_scores, use_causal_mask,
+call_scores <- function(` self`, inputs, mask, training, return_attention_scores, use_causal_mask,
                         ...) {
   if (...length()) {
     refuse_dots_of_layer()
   }
   if (missing(inputs)) {
-    check_given(TRUE, .self$label, "inputs", "a list of arrays: query, value[, key]")
+    check_given(TRUE, ` self`$label, "inputs", "a list of arrays: query, value[, key]")
   }
   result <- .Call(
-    ffi_scores_call, .self$handle, inputs, mask, return_attention_scores, training,
+    ffi_scores_call, ` self`$handle, inputs, mask, return_attention_scores, training,
     use_causal_mask, session_settings$flash_attention
   )
   if (is.null(result)) {
     result <- call_scores_newly(
-      .self, inputs, mask, return_attention_scores, training, use_causal_mask
+      ` self`, inputs, mask, return_attention_scores, training, use_causal_mask
     )
   }
   result

@@ -272,6 +272,7 @@ from_config <- function(config, custom_objects = NULL, ...) {
   check_no_dots(owner, ...)
   check_no_custom_objects(custom_objects, owner)
   check_given(missing(config), owner, "config", "a list")
+  check_list_depth(config, owner, "config", subclass = "attn_error_config")
   if (is.character(config) && length(config) == 1L) {
     config <- config_from_json(config, owner)
   }
@@ -298,9 +299,7 @@ config_from_json <- function(text, owner) {
   tryCatch(
     parse_json_text(text),
     error = function(error) {
-      if (is_time_limit(error)) {
-        stop(error)
-      }
+      pass_on_limits(error, owner)
       abort_argument(owner, "config", "a list, or a string of JSON", text,
         subclass = "attn_error_config"
       )

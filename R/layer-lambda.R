@@ -214,9 +214,7 @@ probe_lambda <- function(self, shape, unknown, dtype) {
   result <- tryCatch(
     apply_lambda(self, array(one, sizes), NULL, FALSE),
     error = function(error) {
-      if (is_time_limit(error)) {
-        stop(error)
-      }
+      pass_on_limits(error, self$label)
       abort_argument(self$label, "output_shape",
         "given, because `f` fails for an array of ones, by which the shape would be found",
         received = conditionMessage(error)

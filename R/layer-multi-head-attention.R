@@ -222,20 +222,20 @@ call_heads_plainly <- function(self, query, value) {
 
 no_masks <- list(query_mask = NULL, value_mask = NULL, key_mask = NULL, attention_mask = NULL)
 
-# Its first name is one that no caller gives in `...`, not even in part.
-call_heads <- function(.self, query, value, key, query_mask, value_mask, key_mask, attention_mask,
+# Its first name is one that no caller gives in `...`, not even in part or twice.
+call_heads <- function(` self`, query, value, key, query_mask, value_mask, key_mask, attention_mask,
                        return_attention_scores, training, use_causal_mask, ...) {
   if (...length()) {
     refuse_dots_of_layer()
   }
   if (missing(query) || missing(value)) {
-    check_given(missing(query), .self$label, "query", "an array")
-    check_given(missing(value), .self$label, "value",
+    check_given(missing(query), ` self`$label, "query", "an array")
+    check_given(missing(value), ` self`$label, "value",
       "given (for self-attention, give the query a second time)"
     )
   }
   result <- .Call(
-    ffi_heads_call, .self$handle, query, value, key, query_mask, value_mask, key_mask,
+    ffi_heads_call, ` self`$handle, query, value, key, query_mask, value_mask, key_mask,
     attention_mask, return_attention_scores, training, use_causal_mask,
     session_settings$flash_attention
   )
@@ -245,7 +245,7 @@ call_heads <- function(.self, query, value, key, query_mask, value_mask, key_mas
       attention_mask = attention_mask
     )
     result <- call_heads_newly(
-      .self, query, value, key, masks, return_attention_scores, training, use_causal_mask
+      ` self`, query, value, key, masks, return_attention_scores, training, use_causal_mask
     )
   }
   result

@@ -91,6 +91,10 @@ check_tensor_list <- function(inputs, owner) {
   if (is.object(inputs) || !is.list(inputs) || !length(inputs)) {
     abort_argument(owner, "inputs", "a list of arrays or symbolic tensors", inputs)
   }
+  absent <- which(vapply(inputs, is.null, NA))
+  if (length(absent)) {
+    abort_argument(owner, sprintf("inputs[[%d]]", absent[1L]), "an array or a symbolic tensor", NULL)
+  }
   unname(inputs)
 }
 
@@ -268,10 +272,15 @@ as_tensor_shapes <- function(self, shape) {
     if (!is_list_of_shapes(shape)) {
       abort_argument(owner, "input_shape", "a list of shapes", shape)
     }
-    return(lapply(shape, as_partial_shape, owner, "input_shape"))
+    return(lapply(shape, as_batch_shape, owner))
   }
-  if (is.null(shape)) {
+  list(as_batch_shape(shape, owner))
+}
+
+# A shape whose first size is that of the batch.
+as_batch_shape <- function(shape, owner) {
+  if (!length(shape)) {
     abort_argument(owner, "input_shape", "a shape such as c(NA, 16)", shape)
   }
-  list(as_partial_shape(shape, owner, "input_shape"))
+  as_partial_shape(shape, owner, "input_shape")
 }

@@ -111,9 +111,9 @@ encoder_function <- function(self) {
 }
 
 # Its first name is as that of call_heads().
-call_encoder <- function(.self, inputs, padding_mask, attention_mask, training,
+call_encoder <- function(` self`, inputs, padding_mask, attention_mask, training,
                          return_attention_scores, ...) {
-  self <- .self
+  self <- ` self`
   if (...length()) {
     refuse_dots_of_layer()
   }

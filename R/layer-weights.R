@@ -330,7 +330,7 @@ check_new_weight <- function(value, spec, owner) {
       subclass = "attn_error_weights"
     )
   }
-  with_shape(as.double(value), spec$shape)
+  with_shape(value, spec$shape)
 }
 
 count_layer_params <- function(self) {

@@ -9,9 +9,10 @@ abort_config <- function(owner, problem, received = problem, expected = "a confi
 # Errors of any kind that a config leads to are errors of the config.
 within_config <- function(code, owner, what) {
   fail <- function(error) {
-    if (inherits(error, c("attn_error_memory", "attn_error_file")) || is_time_limit(error)) {
+    if (inherits(error, c("attn_error_memory", "attn_error_file"))) {
       stop(error)
     }
+    pass_on_limits(error, owner)
     message <- sub("[.[:space:]]+$", "", conditionMessage(error))
     if (startsWith(message, paste0(owner, ": "))) {
       message <- substring(message, nchar(owner) + 3L)

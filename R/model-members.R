@@ -108,10 +108,16 @@ model_methods <- list(
   compute_output_spec = function(self) {
     function(inputs, ...) {
       check_no_dots(self$label, ...)
-      check_given(missing(inputs), self$label, "inputs", "a symbolic tensor, or a list of them")
+      check_given(missing(inputs), self$label, "inputs",
+        "an array or a symbolic tensor, or a list of them"
+      )
       check_graph(self, "compute_output_spec")
       tensors <- match_model_inputs(self, inputs, self$label)
-      is_symbolic_call(name_each(tensors, "inputs"), self$label)
+      if (!is_symbolic_call(name_each(tensors, "inputs"), self$label)) {
+        tensors <- Map(function(x, wanted) {
+          if (!is.null(x)) new_keras_tensor(dim(x), wanted$dtype)
+        }, check_model_arrays(self, tensors), self$input_tensors)
+      }
       model_symbolic(self, tensors, list())
     }
   },

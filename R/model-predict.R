@@ -45,33 +45,38 @@ predict.attn_model <- function(object, x, ..., batch_size = NULL,
   steps <- check_positive_int(steps, owner, "steps", null_ok = TRUE)
   check_not_available(callbacks, owner, "callbacks")
   bar <- wants_progress(verbose, owner)
-  arrays <- predict_arrays(self, x)
-  rows <- same_rows(arrays, owner)
   batch_size <- if (is.null(batch_size)) 32L else batch_size
-  batches <- ceiling(rows / batch_size)
-  if (!is.null(steps) && steps < batches) {
-    batches <- steps
-    rows <- as.integer(steps * batch_size)
-  }
-  is_given <- !vapply(arrays, is.null, NA)
-  program <- model_plan(self, is_given)$program
-  results <- with_progress(bar, batches, function(tick) {
-    predict_batches(self, program, arrays[is_given], rows, batch_size, batches, tick)
+  predict_newly(self, x, function(arrays) {
+    rows <- same_rows(arrays, owner)
+    batches <- ceiling(rows / batch_size)
+    if (!is.null(steps) && steps < batches) {
+      batches <- steps
+      rows <- as.integer(steps * batch_size)
+    }
+    with_progress(bar, batches, function(tick) {
+      predict_batches(self, arrays, rows, batch_size, batches, tick)
+    })
   })
-  pack_structure(self$outputs, results)
 }
 
-# The arrays of all inputs, checked; builds a model that is not.
-predict_arrays <- function(self, x) {
-  if (!self$built) {
-    check_has_layers(self)
-    array <- if (is_plain_list(x) && length(x) == 1L) x[[1L]] else x
-    shape <- dim(check_tensor(array, self$label, "x"))
-    with_layers_kept(c(list(self), lapply(self$layers, layer_self)), {
-      build_sequential(self, c(NA, shape[-1L]))
-    })
+# results_of(the arrays of all inputs, checked), in the form of the outputs. A model that is not
+# built is, and stays so where all goes well.
+predict_newly <- function(self, x, results_of) {
+  predict_now <- function() {
+    arrays <- check_model_arrays(self, match_model_inputs(self, x, self$label))
+    pack_structure(self$outputs, results_of(arrays))
   }
-  check_model_arrays(self, match_model_inputs(self, x, self$label))
+  if (self$built) {
+    return(predict_now())
+  }
+  check_has_layers(self)
+  array <- if (is_plain_list(x) && length(x) == 1L) x[[1L]] else x
+  shape <- dim(check_tensor(array, self$label, "x"))
+  results <- with_layers_kept(c(list(self), lapply(self$layers, layer_self)), {
+    build_sequential(self, c(NA, shape[-1L]))
+    predict_now()
+  })
+  results
 }
 
 same_rows <- function(arrays, owner) {
@@ -87,7 +92,10 @@ same_rows <- function(arrays, owner) {
   rows[1L]
 }
 
-predict_batches <- function(self, program, arrays, rows, batch_size, batches, tick) {
+predict_batches <- function(self, arrays, rows, batch_size, batches, tick) {
+  is_given <- !vapply(arrays, is.null, NA)
+  arrays <- arrays[is_given]
+  program <- model_plan(self, is_given)$program
   if (is.null(program$native)) {
     return(predict_in_parts(self, program, arrays, rows, batch_size, batches, tick))
   }
@@ -195,10 +203,8 @@ predict_on_batch <- function(object, x, ...) {
   check_given(missing(object), owner, "object", "a model")
   self <- model_self(object, owner)
   check_given(missing(x), self$label, "x", "an array, or a list of arrays")
-  arrays <- predict_arrays(self, x)
-  rows <- same_rows(arrays, self$label)
-  is_given <- !vapply(arrays, is.null, NA)
-  program <- model_plan(self, is_given)$program
-  results <- predict_batches(self, program, arrays[is_given], rows, rows, 1L, function(i) NULL)
-  pack_structure(self$outputs, results)
+  predict_newly(self, x, function(arrays) {
+    rows <- same_rows(arrays, self$label)
+    predict_batches(self, arrays, rows, rows, 1L, function(i) NULL)
+  })
 }

@@ -103,7 +103,8 @@ group_columns <- function(group, position, extent, labels) {
     }
   }
   if (!is.null(labels)) {
-    columns[[paste0(group, "_label")]] <- labels[position]
+    column <- paste0(group, "_label")
+    columns[[column]] <- if (is.object(labels)) labels[position] else pick(labels, position)
   }
   columns
 }

@@ -59,8 +59,8 @@ new_attn_scores <- function(x, n_batch, n_query, n_key, has_heads) {
 #' @section Errors:
 #' `print()`, `format()` and `str()` raise an `attn_error_argument` if the object no
 #' longer fits its axes (for example after `attr(x, "axes") <- NULL`), `print()` and
-#' `format()` also if `digits` is not a positive whole number. Subsetting and new
-#' dimensions raise the errors of base R.
+#' `format()` also if `digits` is not a positive whole number; so do new dimensions that
+#' are not those of as many numbers. Subsetting raises the errors of base R.
 #'
 #' @param x,object,target Attention scores.
 #' @param ... For `[`: indices and `drop`. For `all.equal()`: arguments of
@@ -179,7 +179,13 @@ axis_labels <- function(labels, x, axis, owner, argument) {
 #' @export
 `dim<-.attn_scores` <- function(x, value) {
   x <- plain_array(x)
-  dim(x) <- value
+  sizes <- if (!is.null(value)) whole_numbers(value)
+  if (!is.null(value) && (!length(sizes) || any(sizes < 0) || prod(sizes) != length(x))) {
+    abort_argument("dim<-.attn_scores", "value",
+      sprintf("NULL or dims of %.0f numbers in all", length(x)), value
+    )
+  }
+  dim(x) <- sizes
   x
 }
 

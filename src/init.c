@@ -33,6 +33,7 @@ static const R_CallMethodDef entries[] = {
     ENTRY(ffi_op_call, 8),
     ENTRY(ffi_op_attention, 6),
     ENTRY(ffi_random_numbers, 5),
+    ENTRY(ffi_same_numbers, 2),
     ENTRY(ffi_round_to_float32, 1),
     ENTRY(ffi_poll, 0),
     ENTRY(ffi_elementary, 3),

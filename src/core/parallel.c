@@ -96,6 +96,7 @@ static void after_fork_in_child(void) {
  * may have used the pool in its parent, before this code was loaded. Linux notes it among the
  * flags of the process; elsewhere nobody knows, and the answer is no. */
 static int began_as_fork(void) {
+#ifdef __linux__
     static const unsigned long forked_without_exec = 0x40; /* PF_FORKNOEXEC */
     enum { FLAGS = 7 };                                     /* fields behind the name */
     char line[1024];
@@ -111,6 +112,9 @@ static int began_as_fork(void) {
         field = strchr(field + 1, ' ');
     }
     return field != NULL && (strtoul(field, NULL, 10) & forked_without_exec) != 0;
+#else
+    return 0;
+#endif
 }
 #endif
 

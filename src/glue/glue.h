@@ -165,6 +165,7 @@ SEXP ffi_op_call(SEXP query, SEXP key, SEXP value, SEXP mask, SEXP causal, SEXP 
                  SEXP dtype, SEXP session_flash);
 SEXP ffi_op_attention(SEXP query, SEXP key, SEXP value, SEXP bias, SEXP masks, SEXP options);
 SEXP ffi_random_numbers(SEXP n, SEXP key, SEXP inner, SEXP is_normal, SEXP outer);
+SEXP ffi_same_numbers(SEXP value, SEXP times);
 SEXP ffi_round_to_float32(SEXP x);
 SEXP ffi_poll(void);
 SEXP ffi_elementary(SEXP x, SEXP name, SEXP dtype);

@@ -80,13 +80,15 @@ test_that("arguments of all types are looked at before they are used", {
   expect_refused(load_model(text), "model")
 })
 
-# Lists that are odd as such: very deep, with the empty symbol, with a name that is too long
-# for an argument.
+# Lists that are odd as such: very deep, without end, with the empty symbol, with a name that
+# is too long for an argument.
 odd_lists <- function() {
   deep <- list()
   for (i in 1:500) deep <- list(deep)
+  endless <- list()
+  for (i in 1:40) endless <- list(endless, endless)
   list(
-    deep = deep, empty = list(quote(expr = )), named = list(a = quote(expr = ), quote(expr = )),
+    deep = deep, endless = endless, empty = list(quote(expr = )), named = list(a = quote(expr = ), quote(expr = )),
     long = stats::setNames(list(diag(2), diag(2)), c(strrep("n", 1e5), "query"))
   )
 }
@@ -165,4 +167,40 @@ test_that("what has no default is asked for by name", {
   x <- random_array(1, 2, 3)
   scores <- layer_attention()(list(x, x), return_attention_scores = TRUE)[[2]]
   expect_attn_error(all.equal(scores), "argument", "current")
+})
+
+test_that("inputs, shapes, dims and paths that cannot be are refused", {
+  tensor <- keras_input(3)
+  expect_refused(layer_add(list(NULL), tensor), "inputs[[1]]")
+  expect_refused(layer_add()(list(NULL, diag(2))), "inputs[[1]]")
+  expect_refused(layer_dense(units = 2)$build(integer()), "input_shape")
+  expect_refused(layer_dense(units = 2)$compute_output_shape(integer()), "input_shape")
+  expect_refused(layer_add()$build(list(c(NA, 2), integer())), "input_shape")
+  path <- strrep("x", 1e5)
+  expect_refused(expect_no_warning(load_model_config(path)), "filepath")
+  expect_refused(expect_no_warning(load_model(path)), "model")
+  x <- array(1, c(1, 2, 3))
+  heads <- layer_multi_head_attention(num_heads = 1, key_dim = 2)
+  for (layer in list(heads, layer_transformer_encoder(intermediate_dim = 2, num_heads = 1))) {
+    error <- expect_error(do.call(layer, list(x, x, . = 1, . = 2)), class = "attn_error_argument")
+    expect_match(conditionMessage(error), "unknown argument")
+  }
+})
+
+test_that("an initializer and a prediction that fail leave no trace", {
+  set.seed(1)
+  random <- .Random.seed
+  expect_attn_error(initializer_glorot_uniform()(rep(40000L, 3L)), "memory")
+  expect_identical(.Random.seed, random)
+  for (predict_with in list(predict_on_batch, function(...) predict(..., verbose = 0))) {
+    embedding <- layer_embedding(input_dim = 3, output_dim = 2)
+    model <- keras_model_sequential() |> embedding()
+    random <- .Random.seed
+    expect_attn_error(predict_with(model, matrix(5, 1, 1)), "argument", "ids")
+    expect_identical(.Random.seed, random)
+    expect_false(model$built)
+    expect_false(embedding$built)
+    expect_visible(predict_with(model, matrix(2, 1, 1)))
+    expect_true(model$built)
+  }
 })

@@ -216,6 +216,18 @@ test_that("set_weights() of a layer takes a list of weights and nothing more", {
   expect_equal(layer$get_weights(), weights, tolerance = 1e-6)
 })
 
+test_that("compute_output_spec() of a model takes arrays and symbolic tensors", {
+  input <- keras_input(c(NA, 3))
+  model <- keras_model(input, layer_dense(input, 2))
+  for (x in list(array(1, c(4, 5, 3)), keras_input(batch_shape = c(4, 5, 3)))) {
+    spec <- model$compute_output_spec(x)
+    expect_s3_class(spec, "keras_tensor")
+    expect_identical(dim(spec), c(4L, 5L, 2L))
+  }
+  expect_attn_error(model$compute_output_spec(array(1, c(4, 5, 6))), "shape")
+  expect_attn_error(model$compute_output_spec("x"), "argument")
+})
+
 test_that("compute_output_spec() of layers of one tensor is a symbolic tensor", {
   layer <- layer_dense(units = 3, dtype = "float64")
   for (x in list(matrix(1, 2, 4), keras_input(4, batch_size = 2))) {

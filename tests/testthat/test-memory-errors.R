@@ -72,7 +72,37 @@ test_that("R's own errors for want of memory are no errors of a file, a text or 
   }
   local_function("parse_json_text", function(text) hungry())
   expect_attn_error(parse_json_bytes(charToRaw("{}"), "load()", "a", "this"), "memory")
+  expect_attn_error(from_config("{}"), "memory")
   local_function("deserialize_model", function(dict, owner) hungry())
   expect_attn_error(model_from_dict(list(), "from_config()"), "memory")
-  expect_false(is_no_memory(simpleError("cannot open the connection")))
+  expect_attn_error(within_config(hungry(), "from_config()", "a layer"), "memory")
+  expect_attn_error(layer_lambda(keras_input(4), function(x) hungry()), "memory")
+  expect_attn_error(layer_lambda(keras_input(4), function(x) x[[5, 5, 5]]), "argument")
+})
+
+test_that("R's own errors are told from each other in every language of R", {
+  memory <- c("cannot allocate vector of size %0.1f Gb", "memory exhausted (limit reached?)")
+  time <- "reached elapsed time limit"
+  for (language in c("en", list.dirs(R.home("library/translations"), full.names = FALSE))) {
+    withr::local_language(language)
+    for (text in sprintf(gettext(memory, domain = "R"), 3.5)) {
+      expect_true(is_no_memory(simpleError(text)), label = text)
+      expect_false(is_time_limit(simpleError(text)), label = text)
+    }
+    text <- gettext(time, domain = "R")
+    expect_true(is_time_limit(simpleError(text)), label = text)
+    expect_false(is_no_memory(simpleError(text)), label = text)
+    expect_attn_error(within_file(stop("a b"), "load_model()", "a.keras", "reading"), "file", "a b")
+  }
+})
+
+test_that("conditions whose message is no string are no errors of R's own", {
+  for (message in list(NULL, 5, NA, NA_character_, character(), c("a", "b"), "\xff")) {
+    odd <- structure(
+      class = c("odd", "error", "condition"), list(message = message, call = NULL)
+    )
+    expect_false(is_no_memory(odd))
+    expect_false(is_time_limit(odd))
+    expect_attn_error(layer_lambda(keras_input(4), function(x) stop(odd)), "argument")
+  }
 })

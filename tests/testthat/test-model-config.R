@@ -283,7 +283,7 @@ test_that("graphs that are none are refused", {
   refused(with_layer(dict, "d", function(layer) {
     layer$config$units <- deep
     layer
-  }), "deeper than 100 levels")
+  }), "at most 100 deep")
 })
 
 test_that("anything in the place of anything in a config is an error with a class, or right", {

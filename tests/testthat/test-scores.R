@@ -79,6 +79,12 @@ test_that("assignment keeps the class, new dimensions remove it", {
   dim(scores) <- c(6, 20)
   expect_identical(class(scores), c("matrix", "array"))
   expect_null(attr(scores, "axes"))
+  scores <- example_scores()
+  for (dims in list("a", c(2, 3), -Inf, NA, 1i, numeric(), c(-6, -20))) {
+    expect_attn_error(expect_no_warning(dim(scores) <- dims), "argument", "dims of 120 numbers")
+  }
+  dim(scores) <- NULL
+  expect_identical(scores, as.vector(example_scores()))
 })
 
 test_that("all.equal() looks at numbers and shape", {

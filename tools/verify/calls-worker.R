@@ -212,6 +212,8 @@ origin_of <- function() {
     f <- sys.function(i)
     if (is.primitive(f)) next
     home <- topenv(environment(f))
+    # which only calls an initializer that the caller gave: one of R's own functions, maybe
+    if (identical(f, attn:::call_user_initializer)) return("theirs")
     if (identical(home, our_namespace)) return("ours")
     if (isTRUE(attr(f, "judge"))) return("R")
     if (identical(home, globalenv()) && !is_worker_function(f)) return("theirs")
@@ -262,8 +264,7 @@ changed_parts <- function(before, after) {
 
 # Errors that are R's own to raise although code of the package was under way:
 #   - that it cannot allocate memory for as many numbers as the call is about (a billion);
-#   - that scores cannot be indexed like that or get such dims, as no array can (`[` and `dim<-`
-#     hand on to R's).
+#   - that scores cannot be indexed like that, as no array can (`[` hands on to R's).
 # Where the stack is used up R asks no handler: then a function of the caller's may be to blame.
 is_of_r <- function(error, origin, what, given) {
   given <- given[!vapply(given, is.symbol, NA)]
@@ -273,8 +274,7 @@ is_of_r <- function(error, origin, what, given) {
   says <- message_of(error)
   origin != "ours" ||
     (startsWith(says, " cannot allocate vector of size") && any(lengths(given) >= 1e9)) ||
-    (startsWith(what$label, "[(<scores") && grepl("subscript|dimension|argument", says)) ||
-    startsWith(what$label, "dim<-(<scores")
+    (startsWith(what$label, "[(<scores") && grepl("subscript|dimension|argument", says))
 }
 
 # What a function of the caller's raises may be no proper condition.

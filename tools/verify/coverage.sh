@@ -12,9 +12,14 @@ here=$ATTN_ROOT/tools/verify
 flags='-g -O0 --coverage'
 
 # figures COMMAND FOLDER...: what coverage-figures.R says of the counts in the folders, as
-# lines of the report
+# lines of the report, after the functions that are not explained
 figures() {
-  Rscript --vanilla "$here/coverage-figures.R" "$@" >"$scratch/figures" || return 1
+  if ! Rscript --vanilla "$here/coverage-figures.R" "$@" \
+    >"$scratch/figures" 2>"$scratch/unexplained"; then
+    cat "$scratch/unexplained" >&2
+    return 1
+  fi
+  cat "$scratch/unexplained"
   while IFS=$'\t' read -r what figure bound holds; do
     proof P11 "$what" "$figure" "$bound" [ "$holds" = TRUE ]
   done <"$scratch/figures"

@@ -95,6 +95,7 @@ unlockBinding("read_foreign_h5", asNamespace("attn"))
 assign("read_foreign_h5", function(path, bytes, reason, owner) {
   foreign$left <- foreign$left - 1L
   if (foreign$left < 0L) {
+    foreign$handed_over <- TRUE
     attn:::abort_file(owner, path, "handed to the HDF5 library")
   }
   started <- proc.time()
@@ -104,9 +105,11 @@ assign("read_foreign_h5", function(path, bytes, reason, owner) {
 
 # `refusal`: the class that an error must have.
 outcome_of <- function(read, bytes, refusal = "attn_error_file") {
+  foreign$handed_over <- FALSE
   tryCatch(
     if (read(bytes)) "same" else "other",
     error = function(error) {
+      if (foreign$handed_over) return("handed over")
       if (inherits(error, c(refusal, "attn_error_memory"))) return("refused")
       message("not an ", refusal, ": ", conditionMessage(error))
       "unclassed"
@@ -155,7 +158,7 @@ count_outcomes <- function(format) {
       slowest <<- max(slowest, took)
       outcome
     }, "")
-    list(table = table(factor(outcomes, c("refused", "same", "other", "unclassed"))), slowest = slowest)
+    list(table = table(factor(outcomes, c("refused", "same", "other", "unclassed", "handed over"))), slowest = slowest)
   }
   parts <- split(jobs, rep_len(seq_len(cores * 4L), length(jobs)))
   results <- suppressWarnings(parallel::mclapply(parts, run, mc.cores = cores, mc.preschedule = FALSE))
@@ -182,10 +185,13 @@ each_damage <- function() {
           `255` = "all 255 others", sprintf("%d random values", formats[[name]]$flips)
         )
       ),
-      sprintf("%d crashes and %d errors of another class than %s in %d files; %d refused, %d loaded right%s; at most %.2f s",
+      sprintf("%d crashes and %d errors of another class than %s in %d files; %d refused, %d loaded right%s%s; at most %.2f s",
         result$crashes, count[["unclassed"]], refusal_of(formats[[name]]), result$tried, count[["refused"]], count[["same"]],
         if (may_differ) sprintf(", %d with %s", count[["other"]], others[[name]]) else
           sprintf(", %d wrong", count[["other"]]),
+        if (count[["handed over"]]) {
+          sprintf(", %d more are for the HDF5 library", count[["handed over"]])
+        } else "",
         result$slowest
       ),
       paste0("0 crashes, 0 wrong, ", if (finds_all) "0 loaded, ", "1 s of processor time"),
@@ -409,7 +415,7 @@ each_hostile <- function() {
     }
   }
   proof("P10", sprintf("small files that claim to be large (%s, ...)", toString(names(files)[c(3, 7, 8, 10)])),
-    sprintf("%d of %d refused; %.1f MiB beyond the file's size and %.2f s at most", refused, length(files),
+    sprintf("%d of %d refused; R's process takes %.1f MiB beyond the file's size and %.2f s at most", refused, length(files),
       max(growth), slowest
     ),
     "all, 16 MiB, 1 s", refused == length(files) && max(growth) <= 16 && slowest <= pick(10, 1)

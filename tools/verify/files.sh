@@ -41,12 +41,12 @@ proof P10 "calls of a function that is a value, in the same files: those known b
 # ---- one file is opened ----
 
 if command -v strace >/dev/null 2>&1 || apt_install strace >&2; then
-  if strace -f -qq -e trace=open,openat,creat,connect,execve -o "$scratch/opens" \
+  if strace -f -qq -e trace=?open,openat,?creat,connect,execve -o "$scratch/opens" \
     Rscript --vanilla "$here/files-opens.R" "$scratch/model.safetensors"; then
     between=$(sed -n '/attn-begin/,/attn-end/p' "$scratch/opens" | grep -v 'attn-begin\|attn-end')
     right=$(grep -c '"[^"]*model\.safetensors"' <<<"$between")
     other=$(grep -cE '(open|openat|creat|connect|execve)\(' <<<"$(grep -v 'model\.safetensors"' <<<"$between")")
-    proof P10 "other files, addresses and programs that load_model() opens beside its file" \
+    proof P10 "other files, addresses and programs that load_model() opens beside a .safetensors file" \
       "$other (its file: $right times)" 0 test "$other" -eq 0 -a "$right" -gt 0
   else
     proof_skipped P10 "other files that load_model() opens" "strace may not trace here"

@@ -131,7 +131,7 @@ random_thing <- function(depth = 0L) {
 # The thing with something in it changed.
 mutate <- function(x, depth = 0L) {
   kind <- sample.int(6L, 1L)
-  is_vector <- is.atomic(x) || is.list(x)
+  is_vector <- (is.atomic(x) || is.list(x)) && !is.object(x)
   if (!is_vector || !length(x) || kind == 1L) return(random_thing())
   at <- sample.int(length(x), 1L)
   if (is.list(x)) {

@@ -1,5 +1,5 @@
-/* Numbers of R's that are made without a layer: random ones for the initializers, and the
- * rounding of all that is given to "float32". */
+/* Numbers of R's that are made without a layer: those of the initializers, and the rounding of
+ * all that is given to "float32". */
 #include <Rmath.h>
 
 #include "glue.h"
@@ -19,6 +19,17 @@ static struct affine affine_of(SEXP x) {
     return map;
 }
 
+static R_xlen_t count_of(SEXP n) {
+    if (TYPEOF(n) != REALSXP || Rf_xlength(n) != 1) {
+        glue_abort("internal", "numbers need a count");
+    }
+    const double count = REAL_RO(n)[0];
+    if (!(count >= 0 && count <= (double)R_XLEN_T_MAX)) {
+        glue_abort("internal", "the count of numbers is out of range");
+    }
+    return (R_xlen_t)count;
+}
+
 /* Rounded twice, where compilers may make one operation of the two: numbers of a seed are
  * the same on every machine. */
 static double moved(struct affine map, double x) {
@@ -29,18 +40,11 @@ static double moved(struct affine map, double x) {
 /* `n` numbers: uniform ones between 0 and 1, moved by `inner`; of these the quantiles of the
  * normal distribution where `is_normal`; and these moved by `outer`. */
 SEXP ffi_random_numbers(SEXP n, SEXP key, SEXP inner, SEXP is_normal, SEXP outer) {
-    if (TYPEOF(n) != REALSXP || Rf_xlength(n) != 1) {
-        glue_abort("internal", "random numbers need a count");
-    }
-    const double wanted = REAL_RO(n)[0];
-    if (!(wanted >= 0 && wanted <= (double)R_XLEN_T_MAX)) {
-        glue_abort("internal", "the count of random numbers is out of range");
-    }
+    const R_xlen_t count = count_of(n);
     const int normal = glue_plain_flag(is_normal);
     if (normal < 0) {
         glue_abort("internal", "random numbers are normal or not");
     }
-    const R_xlen_t count = (R_xlen_t)wanted;
     const struct attn_random_key words = glue_key(key);
     const struct affine before = affine_of(inner), after = affine_of(outer);
     SEXP numbers = PROTECT(glue_vector(REALSXP, count));
@@ -56,6 +60,26 @@ SEXP ffi_random_numbers(SEXP n, SEXP key, SEXP inner, SEXP is_normal, SEXP outer
         if (i % NUMBERS_TO_POLL == NUMBERS_TO_POLL - 1) {
             glue_poll();
         }
+    }
+    UNPROTECT(1);
+    return numbers;
+}
+
+/* `value`, `times` times. */
+SEXP ffi_same_numbers(SEXP value, SEXP times) {
+    if (TYPEOF(value) != REALSXP || Rf_xlength(value) != 1) {
+        glue_abort("internal", "only one number can be repeated");
+    }
+    const R_xlen_t count = count_of(times);
+    const double number = REAL_RO(value)[0];
+    SEXP numbers = PROTECT(glue_vector(REALSXP, count));
+    double* to = REAL(numbers);
+    for (R_xlen_t begin = 0; begin < count; begin += GLUE_POLL_EVERY) {
+        const R_xlen_t end = count - begin < GLUE_POLL_EVERY ? count : begin + GLUE_POLL_EVERY;
+        for (R_xlen_t i = begin; i < end; i++) {
+            to[i] = number;
+        }
+        glue_poll();
     }
     UNPROTECT(1);
     return numbers;
