@@ -71,7 +71,7 @@ state_of <- function(object) {
 
 # ---- one thing that the package does, with each of its allocations failing ----
 
-tally <- c(failures = 0, wrong = 0, scenarios = 0, of_memory = 0, of_r = 0, quoted = 0)
+tally <- c(failures = 0, wrong = 0, scenarios = 0, of_memory = 0, of_r = 0)
 complain <- function(...) {
   tally["wrong"] <<- tally["wrong"] + 1
   cat("WRONG: ", ..., "\n", sep = "")
@@ -89,13 +89,12 @@ is_busy <- function() inherits(try(set_weights(small, get_weights(small)), TRUE)
 
 # `expected`: the outcome where nothing fails. An allocation that fails is an error of the
 # promised class; or it costs speed only, and the outcome is the right one. Where R has no
-# memory for what is small, the error may be R's own, or another of the package that quotes it:
-# those are counted.
+# memory for what is small, the error may be R's own: those are counted.
 judge <- function(name, got, expected, of_r) {
   is_small <- of_r && !grepl("make_vector|make_scratch", where_it_failed())
   if (!is.null(got$error) && grepl("memory|allocate", got$message)) {
     kind <- if (got$error == "attn_error_memory") "of_memory"
-      else if (is_small) if (startsWith(got$error, "attn_")) "quoted" else "of_r"
+      else if (is_small && !startsWith(got$error, "attn_")) "of_r"
     if (!is.null(kind)) {
       tally[kind] <<- tally[kind] + 1
       return(invisible())
@@ -217,6 +216,6 @@ count <- function(of_r) {
   c(length(unique(place[mine])) - length(missed), length(unique(place[mine])))
 }
 cat("RESULT", count(0), count(1),
-  tally[c("scenarios", "failures", "wrong", "of_memory", "of_r", "quoted")],
+  tally[c("scenarios", "failures", "wrong", "of_memory", "of_r")],
   round(proc.time()[[3L]] - started), "\n"
 )

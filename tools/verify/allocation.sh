@@ -43,16 +43,15 @@ if ! Rscript --vanilla "$here/allocation-sweep.R" "$PWD/allocation.so" "$PWD/lib
   tail -n 40 sweep.log >&2
 fi
 grep -v '^RESULT' sweep.log >&2
-read -r _ c_failed c_sites r_failed r_sites scenarios failures wrong of_memory of_r quoted seconds \
-  < <(grep '^RESULT' sweep.log || echo RESULT 0 1 0 1 0 0 1 0 0 0 0)
+read -r _ c_failed c_sites r_failed r_sites scenarios failures wrong of_memory of_r seconds \
+  < <(grep '^RESULT' sweep.log || echo RESULT 0 1 0 1 0 0 1 0 0 0)
 proof P5 "places of the C code that allocate and have failed (malloc, workspace)" \
   "$c_failed of $c_sites" "all" [ "$c_failed" -eq "$c_sites" ]
 proof P5 "places of the C code that ask R for memory and have failed" \
   "$r_failed of $r_sites" "all" [ "$r_failed" -eq "$r_sites" ]
 proof P5 "failed allocations after which the error's class, the weights, the next call or a \
 block were wrong" "$wrong of $failures in $scenarios scenarios ($seconds s); of these $of_memory were\
- attn_error_memory, $of_r R's own errors for its small objects, $quoted errors of other classes that quote those, the\
- others without effect" "0" \
+ attn_error_memory, $of_r R's own errors for its small objects, the others without effect" "0" \
   [ "$wrong" -eq 0 ]
 
 # ---- limits of the system, and threads that cannot be started ----
