@@ -71,7 +71,7 @@ layer_lambda <- function(object, f, output_shape = NULL, mask = NULL, arguments 
   if (!is.null(mask) && !is.function(mask)) {
     check_mask_values(mask, owner, "mask")
   }
-  if (!is.null(arguments) && !has_names_or_nothing(arguments)) {
+  if (!is.null(arguments) && !(has_names_or_nothing(arguments) && can_be_arguments(arguments))) {
     abort_argument(owner, "arguments", "a list whose elements have different names", arguments)
   }
   config <- list(f = f, output_shape = output_shape, mask = mask, arguments = arguments)

@@ -176,6 +176,7 @@ test_that("inputs, shapes, dims and paths that cannot be are refused", {
   expect_refused(layer_dense(units = 2)$build(integer()), "input_shape")
   expect_refused(layer_dense(units = 2)$compute_output_shape(integer()), "input_shape")
   expect_refused(layer_add()$build(list(c(NA, 2), integer())), "input_shape")
+  expect_refused(layer_lambda(f = sum, arguments = list(a = quote(expr = ))), "arguments")
   path <- strrep("x", 1e5)
   expect_refused(expect_no_warning(load_model_config(path)), "filepath")
   expect_refused(expect_no_warning(load_model(path)), "model")
