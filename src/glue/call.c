@@ -151,10 +151,9 @@ SEXP glue_vector(SEXPTYPE type, R_xlen_t length) {
 void* glue_scratch(size_t count, size_t size) {
     struct r_request request = {.count = count > 0 ? count : 1, .size = size};
     if (request.count < LARGE / size) {
-        make_scratch(&request);
-    } else {
-        R_withCallingErrorHandler(make_scratch, &request, on_no_memory, NULL);
+        return R_alloc(request.count, (int)size);
     }
+    R_withCallingErrorHandler(make_scratch, &request, on_no_memory, NULL);
     return request.scratch;
 }
 

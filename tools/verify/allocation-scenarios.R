@@ -376,7 +376,9 @@ other_scenarios <- function() {
       NULL
     }, dense),
     add("weights", function(layer) get_weights(layer), dense),
-    add("saving a layer by serialize()", function(layer) serialize(layer, NULL), dense),
+    add("saving a layer by serialize()", function(layer) {
+      get_weights(unserialize(serialize(layer, NULL)))
+    }, dense),
     add("activations", function(nothing) {
       list(activation_softmax(q), activation_gelu(q), activation_sparsemax(q[, , , 1]))
     }),

@@ -78,6 +78,7 @@ complain <- function(...) {
 }
 
 outcome <- function(act, object) {
+  force(object) # whose making draws random numbers
   tryCatch(list(value = act(object)), error = function(error) {
     list(error = class(error)[1L], message = conditionMessage(error))
   })
