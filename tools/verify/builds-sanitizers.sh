@@ -137,8 +137,8 @@ sanitized_r() {
     second=$(r_tests sanitized "^($tests_with_processes)" no "$preload" \
       "ASAN_OPTIONS=$address_options:detect_leaks=0:log_path=$scratch/reports/gcc" \
       "UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1:log_path=$scratch/reports/gcc")
-    say "not under the sanitizers: test-memory.R, which measures memory; without the search for" \
-      "leaks, as they start other programs: $tests_with_processes"
+    say "not under the sanitizers: test-memory.R and test-memory-errors.R, which measure and limit" \
+      "memory; without the search for leaks, as they start other programs: $tests_with_processes"
     first="$first; with other processes: $second"
   fi
   reports=$(sanitizer_reports gcc)

@@ -65,7 +65,13 @@ interrupts_child <- function(threads, moments, length) {
   }
   many <- scores_of(1500)
   few <- scores_of(5)
+  labels <- as.character(1:1500)
   initializer <- attn::initializer_truncated_normal(seed = 7L)
+  constants <- function(size) {
+    shape <- c(size, size)
+    list(attn::initializer_ones()(shape), attn::initializer_identity(2)(shape))
+  }
+  same_weights <- attn::get_weights(large)
   built <- function(units) {
     layer <- attn::layer_dense(units = units, kernel_initializer = initializer)
     layer$build(c(NA, units))
@@ -75,6 +81,10 @@ interrupts_child <- function(threads, moments, length) {
   predicted <- function(x) stats::predict(large, x, verbose = 0)
   others <- list(
     "initializer" = list(function() initializer(c(2000, 2000)), function() initializer(c(5, 7))),
+    "constant initializers" = list(function() constants(4000), function() constants(5)),
+    "set_weights()" = list(function() attn::set_weights(large, same_weights),
+      function() attn::get_weights(large)
+    ),
     "build" = list(function() built(3000), function() built(5)),
     "operation" = list(function() attention(across),
       function() attention(across[, 1:20, , , drop = FALSE])
@@ -90,7 +100,9 @@ interrupts_child <- function(threads, moments, length) {
       function() attn::get_weights(attn::load_model(path))
     ),
     "summary() of scores" = list(function() summary(many), function() summary(few)),
-    "tidy() of scores" = list(function() attn::tidy(many), function() attn::tidy(few))
+    "tidy() of scores" = list(function() attn::tidy(many, query_labels = labels),
+      function() attn::tidy(few)
+    )
   )
 
   # everything that a call could change

@@ -75,7 +75,10 @@ results <- do.call(rbind, lapply(settings, function(setting) {
 # with which save_model() writes; initializer_orthogonal(), whose decomposition is R's qr().
 cases <- c(
   layers = sprintf("8 kinds of calls at T = %s", format(positions, big.mark = ",")),
-  others = "initializer, build, operation, predict, save weights, load, summary and tidy of scores"
+  others = paste0(
+    "initializers, builds, operation, predict, set and save weights, load, ",
+    "summary and tidy of scores"
+  )
 )
 if (!is_short) {
   cases <- paste0(cases, ", 1 and 2 threads, best and scalar kernels")
