@@ -93,9 +93,14 @@ run_proof() {
     tail -n 40 "$scratch/errors" >&2
     printf '%-7s     the proof "%s" did not come to its end\n' FAILED "$name"
     failed=$((failed + 1))
-  elif [ "$record" = yes ]; then
-    mkdir -p "$figures"
-    sed -n "s/\t\(ok\|FAILED\|skipped\)\$/&\t$ATTN_VERIFY/p" "$scratch/lines" >"$figures/$name.tsv"
+  else
+    # what the proof has to say of what failed
+    if grep -q $'\tFAILED$' "$scratch/lines"; then tail -n 100 "$scratch/errors" >&2; fi
+    if [ "$record" = yes ]; then
+      mkdir -p "$figures"
+      sed -n "s/\t\(ok\|FAILED\|skipped\)\$/&\t$ATTN_VERIFY/p" "$scratch/lines" \
+        >"$figures/$name.tsv"
+    fi
   fi
   rm -rf -- "$proof_scratch"
   printf '    %d s\n' $((SECONDS - started))
