@@ -68,8 +68,9 @@ try_workers("mclapply() between parallel work of data.table", "with_data_table",
 # A parent that has used OpenMP, and children that load attn after it has: with a package that
 # does, and with a few lines of C.
 in_children <- "attn loaded in children alone, after work of OpenMP in the parent"
-try_workers(paste0(in_children, " (data.table)"), "loaded_in_children", pick(3L, 50L),
-  "data.table", openmp = ""
+try_workers(paste0(in_children, " (data.table)"), "loaded_in_children", pick(3L, 25L),
+  "data.table", 300,
+  openmp = ""
 )
 
 build_openmp <- function() {
@@ -87,7 +88,9 @@ openmp <- build_openmp()
 if (is.null(openmp)) {
   proof_skipped("P7", paste0(in_children, " (C)"), "no compiler with OpenMP is here")
 } else {
-  try_workers(paste0(in_children, " (C)"), "loaded_in_children", pick(3L, 50L), openmp = openmp)
+  try_workers(paste0(in_children, " (C)"), "loaded_in_children", pick(3L, 25L),
+    seconds = 300, openmp = openmp
+  )
 }
 
 # Most threads that may be had, and what says so.
