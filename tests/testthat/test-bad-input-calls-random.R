@@ -93,13 +93,16 @@ odd_lists <- function() {
   )
 }
 
+# The call has names of values, not values, so that a list without end is never shown as code.
 expect_no_other_error <- function(f, argument, given = list(), label) {
   odd <- odd_lists()
   for (name in names(odd)) {
     given[argument] <- odd[name]
+    values <- lapply(seq_along(given), function(i) call("[[", quote(given), i))
+    names(values) <- names(given)
     error <- tryCatch(
       {
-        utils::capture.output(do.call(f, given, quote = TRUE))
+        utils::capture.output(eval(as.call(c(quote(f), values))))
         NULL
       },
       error = identity
