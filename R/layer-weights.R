@@ -167,7 +167,7 @@ initial_value <- function(spec, self) {
     return(make())
   }
   tryCatch(make(), error = function(error) {
-    if (inherits(error, "attn_error")) {
+    if (inherits(error, "attn_error") && !inherits(error, "attn_error_memory")) {
       within_argument(stop(error), self$label, spec$argument)
     }
     if (is_time_limit(error)) {

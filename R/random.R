@@ -17,7 +17,7 @@ draw_key <- function(seed = NULL) {
 }
 
 # Where R's generator is; NULL before its first number.
-random_state <- function() get0(".Random.seed", globalenv(), inherits = FALSE)
+random_state <- function() globalenv()[[".Random.seed"]]
 
 restore_random_state <- function(state) {
   session <- globalenv()
