@@ -177,7 +177,8 @@ can_be_arguments <- function(x) {
 }
 
 # Lists within lists, not deeper than those of a config, and not more than could be meant: of a
-# list that holds another one twice, which does so too, and so on, there is soon no end. What comes in `...` is for abort_argument().
+# list that holds another one twice, which does so too, and so on, there is soon no end. What
+# comes in `...` is for abort_argument().
 check_list_depth <- function(x, owner, argument, ...) {
   most_lists <- 1e6
   level <- list(x)

@@ -93,7 +93,9 @@ check_tensor_list <- function(inputs, owner) {
   }
   absent <- which(vapply(inputs, is.null, NA))
   if (length(absent)) {
-    abort_argument(owner, sprintf("inputs[[%d]]", absent[1L]), "an array or a symbolic tensor", NULL)
+    abort_argument(owner, sprintf("inputs[[%d]]", absent[1L]),
+      "an array or a symbolic tensor", NULL
+    )
   }
   unname(inputs)
 }
