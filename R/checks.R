@@ -18,6 +18,24 @@ is_whole_number <- function(x) {
   is_scalar(x, is.numeric) && is.finite(x) && x == trunc(x) && abs(x) <= .Machine$integer.max
 }
 
+# A short vector or list of whole numbers -> an integer vector, empty for NULL;
+# anything else -> NULL.
+whole_numbers <- function(x) {
+  if (is.null(x)) {
+    return(integer())
+  }
+  if (is.object(x) || length(x) > most_dims || length(dim(x)) > 1L) {
+    return(NULL)
+  }
+  if (is.list(x)) {
+    ok <- !any(vapply(x, is.symbol, NA)) && all(vapply(x, is_whole_number, NA))
+    return(if (ok) as.integer(unlist(x)))
+  }
+  usable <- is.numeric(x) && all(is.finite(x)) && all(x == trunc(x)) &&
+    all(abs(x) <= .Machine$integer.max)
+  if (usable) as.integer(x)
+}
+
 check_positive_int <- function(x, owner, argument, null_ok = FALSE) {
   if (null_ok && is.null(x)) {
     return(NULL)

@@ -172,24 +172,6 @@ check_attention_axes <- function(x, owner) {
   if (length(axes)) axes else NULL
 }
 
-# A short vector or list of whole numbers -> an integer vector, empty for NULL;
-# anything else -> NULL.
-whole_numbers <- function(x) {
-  if (is.null(x)) {
-    return(integer())
-  }
-  if (is.object(x) || length(x) > most_dims || length(dim(x)) > 1L) {
-    return(NULL)
-  }
-  if (is.list(x)) {
-    ok <- !any(vapply(x, is.symbol, NA)) && all(vapply(x, is_whole_number, NA))
-    return(if (ok) as.integer(unlist(x)))
-  }
-  usable <- is.numeric(x) && all(is.finite(x)) && all(x == trunc(x)) &&
-    all(abs(x) <= .Machine$integer.max)
-  if (usable) as.integer(x)
-}
-
 # The function that is the layer, for both layers with heads. A saved layer keeps this
 # body, so all it does is to hand its arguments on; alone they make the commonest
 # call, whose other arguments R need not look at.

@@ -31,7 +31,9 @@ call_model_newly <- function(...) {
   arguments <- dots_behind(2L, c("training", "mask"), owner)
   training <- check_flag(arguments[["training"]], owner, "training", null_ok = TRUE)
   if (!self$built) {
-    return(build_and_call(self, inputs, training, arguments[["mask"]]))
+    return(build_and_use(self, inputs, "inputs", function(inputs) {
+      call_model_newly(self, inputs, training = training, mask = arguments[["mask"]])
+    }))
   }
   given <- match_model_inputs(self, inputs, owner)
   names(given) <- vapply(self$input_tensors, input_name, "")

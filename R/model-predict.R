@@ -46,7 +46,7 @@ predict.attn_model <- function(object, x, ..., batch_size = NULL,
   check_not_available(callbacks, owner, "callbacks")
   bar <- wants_progress(verbose, owner)
   batch_size <- if (is.null(batch_size)) 32L else batch_size
-  predict_newly(self, x, function(arrays) {
+  predict_with(self, x, function(arrays) {
     rows <- same_rows(arrays, owner)
     batches <- ceiling(rows / batch_size)
     if (!is.null(steps) && steps < batches) {
@@ -59,24 +59,14 @@ predict.attn_model <- function(object, x, ..., batch_size = NULL,
   })
 }
 
-# results_of(the arrays of all inputs, checked), in the form of the outputs. A model that is not
-# built is, and stays so where all goes well.
-predict_newly <- function(self, x, results_of) {
-  predict_now <- function() {
+# results_of(the arrays of all inputs, checked), in the form of the outputs; builds a model that
+# is not.
+predict_with <- function(self, x, results_of) {
+  predict_now <- function(x) {
     arrays <- check_model_arrays(self, match_model_inputs(self, x, self$label))
     pack_structure(self$outputs, results_of(arrays))
   }
-  if (self$built) {
-    return(predict_now())
-  }
-  check_has_layers(self)
-  array <- if (is_plain_list(x) && length(x) == 1L) x[[1L]] else x
-  shape <- dim(check_tensor(array, self$label, "x"))
-  results <- with_layers_kept(c(list(self), lapply(self$layers, layer_self)), {
-    build_sequential(self, c(NA, shape[-1L]))
-    predict_now()
-  })
-  results
+  if (self$built) predict_now(x) else build_and_use(self, x, "x", predict_now)
 }
 
 same_rows <- function(arrays, owner) {
@@ -203,7 +193,7 @@ predict_on_batch <- function(object, x, ...) {
   check_given(missing(object), owner, "object", "a model")
   self <- model_self(object, owner)
   check_given(missing(x), self$label, "x", "an array, or a list of arrays")
-  predict_newly(self, x, function(arrays) {
+  predict_with(self, x, function(arrays) {
     rows <- same_rows(arrays, self$label)
     predict_batches(self, arrays, rows, rows, 1L, function(i) NULL)
   })

@@ -270,19 +270,19 @@ check_has_layers <- function(self) {
   }
 }
 
-# The first call of a model without an input shape. When it fails, nothing is built.
-build_and_call <- function(self, inputs, training, mask) {
+# The first use of a model without an input shape, which its input builds: code(the input). When
+# it fails, nothing is built.
+build_and_use <- function(self, inputs, argument, code) {
   check_has_layers(self)
-  owner <- self$label
   if (is_plain_list(inputs) && length(inputs) == 1L && can_be_arguments(inputs)) {
     inputs <- inputs[[1L]]
   }
   symbolic <- is_keras_tensor(inputs)
-  shape <- dim(if (symbolic) inputs else check_tensor(inputs, owner))
+  shape <- dim(if (symbolic) inputs else check_tensor(inputs, self$label, argument))
   selves <- c(list(self), lapply(self$layers, layer_self))
   result <- with_layers_kept(selves, {
     build_sequential(self, c(NA, shape[-1L]))
-    call_model_newly(self, inputs, training = training, mask = mask)
+    code(inputs)
   })
   result
 }

@@ -179,13 +179,16 @@ axis_labels <- function(labels, x, axis, owner, argument) {
 #' @export
 `dim<-.attn_scores` <- function(x, value) {
   x <- plain_array(x)
-  sizes <- if (!is.null(value)) whole_numbers(value)
-  if (!is.null(value) && (!length(sizes) || any(sizes < 0) || prod(sizes) != length(x))) {
-    abort_argument("dim<-.attn_scores", "value",
-      sprintf("NULL or dims of %.0f numbers in all", length(x)), value
-    )
+  if (!is.null(value)) {
+    sizes <- whole_numbers(value)
+    if (!length(sizes) || any(sizes < 0) || prod(sizes) != length(x)) {
+      abort_argument("dim<-.attn_scores", "value",
+        sprintf("NULL or dims of %.0f numbers in all", length(x)), value
+      )
+    }
+    value <- sizes
   }
-  dim(x) <- sizes
+  dim(x) <- value
   x
 }
 

@@ -88,7 +88,8 @@ odd_lists <- function() {
   endless <- list()
   for (i in 1:40) endless <- list(endless, endless)
   list(
-    deep = deep, endless = endless, empty = list(quote(expr = )), named = list(a = quote(expr = ), quote(expr = )),
+    deep = deep, endless = endless, empty = list(quote(expr = )),
+    named = list(a = quote(expr = ), quote(expr = )),
     long = stats::setNames(list(diag(2), diag(2)), c(strrep("n", 1e5), "query"))
   )
 }
@@ -200,6 +201,7 @@ test_that("an initializer and a prediction that fail leave no trace", {
     embedding <- layer_embedding(input_dim = 3, output_dim = 2)
     model <- keras_model_sequential() |> embedding()
     random <- .Random.seed
+    expect_attn_error(predict_with(model, list(quote(expr = ))), "argument")
     expect_attn_error(predict_with(model, matrix(5, 1, 1)), "argument", "ids")
     expect_identical(.Random.seed, random)
     expect_false(model$built)

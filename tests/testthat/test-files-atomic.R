@@ -166,7 +166,7 @@ test_that("while it is written, a file is its owner's alone; then it is as other
 
 test_that("a limit for the size of files makes an error, and does not end R", {
   skip_on_os(c("windows", "mac", "solaris"))
-  skip_if(!nzchar(Sys.which("sh")))
+  skip_if(!nzchar(Sys.which("sh")), "there is no shell here")
   folder <- withr::local_tempdir()
   script <- file.path(folder, "save.R")
   writeLines(c(
