@@ -118,68 +118,57 @@ interrupts_child <- function(threads, moments, length) {
     list(attn::get_weights(layer), calls)
   }
 
-  # Whether what a call changes is as it was, and the next call gives what that of an
-  # undisturbed copy gives.
-  check <- function(case, copy, before) {
-    same <- identical(state(case[[1L]]), before)
-    right <- identical(case[[2L]](case[[1L]], case[[4L]]), case[[2L]](copy, case[[4L]]))
-    say(if (same) "same" else "changed", if (right) "right" else "wrong")
-  }
-
-  for (name in names(cases)) {
-    case <- cases[[name]]
-    case[[2L]](case[[1L]], case[[4L]]) # builds it
-    copy <- unserialize(serialize(case[[1L]], NULL))
+  # Leaves `call`, repeated for as long as it takes, by Ctrl-C and then by a time limit. What
+  # `prepare` gives is called each time afterwards, and says what is as it was.
+  leave <- function(call, prepare) {
     for (moment in seq_len(moments)) {
-      before <- state(case[[1L]])
+      check <- prepare()
       at <- tryCatch({
         say("begun")
-        repeat case[[2L]](case[[1L]], case[[3L]])
+        repeat call()
       }, interrupt = function(condition) now())
       say("left", sprintf("%.6f", at))
-      check(case, copy, before)
+      check()
     }
     for (moment in seq_len(moments)) {
-      before <- state(case[[1L]])
+      check <- prepare()
       limit <- 0.1 + stats::runif(1)
       start <- now()
       setTimeLimit(elapsed = limit, transient = TRUE)
-      at <- tryCatch(repeat case[[2L]](case[[1L]], case[[3L]]), error = function(condition) now())
+      at <- tryCatch(repeat call(), error = function(condition) {
+        if (attn$is_time_limit(condition)) now() else Inf # another error: not what was to come
+      })
       setTimeLimit()
       say("limited", sprintf("%.6f", at - start - limit))
-      check(case, copy, before)
+      check()
     }
+  }
+  say_whether <- function(same, right) {
+    say(if (same) "same" else "changed", if (right) "right" else "wrong")
+  }
+
+  for (case in cases) {
+    layer <- case[[1L]]
+    call <- case[[2L]]
+    call(layer, case[[4L]]) # builds it
+    copy <- unserialize(serialize(layer, NULL))
+    leave(function() call(layer, case[[3L]]), function() {
+      before <- state(layer)
+      # the next call is to give what that of an undisturbed copy gives
+      function() {
+        same <- identical(state(layer), before)
+        say_whether(same, identical(call(layer, case[[4L]]), call(copy, case[[4L]])))
+      }
+    })
   }
 
   say("others")
   for (case in others) {
     before <- list(state(large), case[[2L]]())
-    check_other <- function() {
-      after <- list(state(large), case[[2L]]())
-      say(
-        if (identical(after[[1L]], before[[1L]])) "same" else "changed",
-        if (identical(after[[2L]], before[[2L]])) "right" else "wrong"
-      )
-    }
-    for (moment in seq_len(moments)) {
-      at <- tryCatch({
-        say("begun")
-        repeat case[[1L]]()
-      }, interrupt = function(condition) now())
-      say("left", sprintf("%.6f", at))
-      check_other()
-    }
-    for (moment in seq_len(moments)) {
-      limit <- 0.1 + stats::runif(1)
-      start <- now()
-      setTimeLimit(elapsed = limit, transient = TRUE)
-      at <- tryCatch(repeat case[[1L]](), error = function(condition) {
-        if (attn$is_time_limit(condition)) now() else Inf # another error: not what was to come
-      })
-      setTimeLimit()
-      say("limited", sprintf("%.6f", at - start - limit))
-      check_other()
-    }
+    leave(case[[1L]], function() function() {
+      same <- identical(state(large), before[[1L]])
+      say_whether(same, identical(case[[2L]](), before[[2L]]))
+    })
   }
   say("finished")
 }
