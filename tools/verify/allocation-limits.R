@@ -24,22 +24,22 @@ under_limit <- function(kind, amount, moment) {
     says <<- c(says, if (is.character(got)) got
       else if (identical(got, expected$heads)) "right" else "wrong")
   }
-  set_limit <- function(name, value) {
-    status <- system2("prlimit", c("--pid", Sys.getpid(), sprintf("--%s=%s:", name, value)))
-    if (status != 0L) says <<- c(says, "no limit")
+  limit_address_space <- function(bytes) {
+    set <- .C("allocation_address_space", as.double(bytes), set = 0L)$set
+    if (set != 1L) says <<- c(says, "unlimited")
   }
-  if (kind == "threads") dyn.load(injector)
+  if (kind %in% c("threads", "memory")) dyn.load(injector)
   if (moment == "later") for (threads in c(6L, 2L)) try_call(threads)
   if (kind == "threads") {
     .C("allocation_threads", as.integer(amount))
   } else if (kind == "processes") {
-    set_limit("nproc", amount)
+    system2("prlimit", c("--pid", Sys.getpid(), sprintf("--nproc=%s:", amount)))
     forked <- tryCatch(parallel::mcparallel(NULL), error = function(error) NULL)
-    if (!is.null(forked)) says <- c(says, "no limit")
+    if (!is.null(forked)) says <- c(says, "unlimited")
   } else if (kind == "memory") {
     line <- grep("^VmSize", readLines("/proc/self/status"), value = TRUE)
     used <- 1024 * as.numeric(gsub("[^0-9]", "", line))
-    set_limit("as", sprintf("%.0f", used + amount * 2^20))
+    limit_address_space(used + amount * 2^20)
   }
   for (threads in c(6L, 2L, 6L, 20L, 1L)) try_call(threads)
   if (kind == "memory") {
@@ -49,7 +49,7 @@ under_limit <- function(kind, amount, moment) {
       error = function(error) class(error)[1L]
     )
     says <- c(says, if (is.character(scores)) scores else "right")
-    set_limit("as", "unlimited")
+    limit_address_space(-1)
   }
   same <- identical(get_weights(heads), weights) && identical(heads(short, short), expected$short)
   cat("SAYS", says, if (same) "same" else "changed", "\n")

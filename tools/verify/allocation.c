@@ -3,7 +3,8 @@
  *
  * - places of the package's C code, compiled with allocation-sites.h: the k-th that is
  *   reached from now on, or that and all after it, or one of them;
- * - pthread_create(), for anybody, while a number of threads runs.
+ * - pthread_create(), for anybody, while a number of threads runs;
+ * - address space beyond a limit of the system's.
  *
  * R calls it by .C(). */
 #define _GNU_SOURCE
@@ -12,6 +13,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stddef.h>
+#include <sys/resource.h>
 
 /* ---- places of the package ---- */
 
@@ -127,4 +129,15 @@ __attribute__((visibility("default"))) int pthread_create(pthread_t* thread,
     return most_threads >= 0 && running_threads() >= most_threads
                ? EAGAIN
                : create(thread, attributes, start, argument);
+}
+
+/* ---- address space ---- */
+
+/* how many bytes the process may have, less than none: as many as before; whether it is so now.
+ * The program prlimit could not be started any more where nothing is left. */
+void allocation_address_space(double* bytes, int* is_set) {
+    struct rlimit limit;
+    *is_set = getrlimit(RLIMIT_AS, &limit) == 0;
+    limit.rlim_cur = *bytes < 0 ? limit.rlim_max : (rlim_t)*bytes;
+    *is_set = *is_set && setrlimit(RLIMIT_AS, &limit) == 0;
 }
