@@ -2,14 +2,13 @@
 # classes come from the table of kinds, and everything else is refused by name before the
 # first layer is made.
 
-# Deeper than this, a config is not one that Keras wrote (and R's own stack would end).
+# Deeper than this, neither JSON nor lists are a config that Keras wrote (parsers might fail, and
+# R's own stack end).
 config_depth <- 100L
 
-# A look at everything in a config before anything is made from it.
-check_config_content <- function(x, owner, depth = 0L) {
-  if (depth > config_depth) {
-    abort_config(owner, sprintf("the config is nested deeper than %d levels", config_depth))
-  }
+# A look at everything in a config before anything is made from it. parse_json_bytes() and
+# check_list_depth() have seen that it is not too deep.
+check_config_content <- function(x, owner) {
   if (is.object(x) || !(is.null(x) || is.list(x) || is.atomic(x))) {
     abort_config(owner, paste("the config has", describe_value(x), "in it"))
   }
@@ -22,7 +21,7 @@ check_config_content <- function(x, owner, depth = 0L) {
   # how a model was trained is of no concern here
   own <- if (is.null(names(x))) x else x[!(names(x) %in% "compile_config")]
   for (part in own) {
-    check_config_content(part, owner, depth + 1L)
+    check_config_content(part, owner)
   }
 }
 

@@ -65,14 +65,11 @@ check_keras_metadata <- function(metadata, owner, path) {
 
 # ---- JSON ----
 
-# Nested deeper than this, JSON is not what Keras writes, and parsers may fail.
-json_depth <- 100
-
 # `values`: more of them take more memory than their text, or its file, is worth.
 parse_json_bytes <- function(bytes, owner, path, what, values = Inf) {
   extent <- .Call(ffi_json_extent, bytes)
-  if (extent[1L] > json_depth) {
-    abort_file(owner, path, sprintf("%s is nested deeper than %d levels", what, json_depth))
+  if (extent[1L] > config_depth) {
+    abort_file(owner, path, sprintf("%s is nested deeper than %d levels", what, config_depth))
   }
   if (extent[2L] > values) {
     abort_file(owner, path, sprintf("%s has more values than a model of this size", what))

@@ -10,9 +10,10 @@
 #   parts                      what make_parts() made
 #   programs                   made by its calls with arrays, one per form of a call
 
-composite_kind <- function(class_name, constructor, prefix, fields, required, output_shape,
-                           layer_function, make_parts, trace, members = list(),
-                           shape_names = NULL) {
+# `output_shape`: not for a kind whose members compute it
+composite_kind <- function(class_name, constructor, prefix, fields, required,
+                           layer_function, make_parts, trace, output_shape = NULL,
+                           members = list(), shape_names = NULL) {
   kind <- tensor_kind(
     class_name = class_name, constructor = constructor, prefix = prefix, fields = fields,
     required = required, output_shape = output_shape, trace = trace

@@ -252,7 +252,11 @@ tensors_methods <- list(
       if (!is_symbolic_call(name_each(tensors, "inputs"), self$label)) {
         tensors <- lapply(tensors, check_tensor, self$label)
       }
-      new_keras_tensor(kind$output_shape(self, lapply(tensors, dim)), self$dtype)
+      dtypes <- vapply(tensors, function(x) {
+        if (is_keras_tensor(x)) x$dtype else kind$input_dtype(self, x)
+      }, "")
+      shape <- kind$output_shape(self, lapply(tensors, dim))
+      new_keras_tensor(shape, kind$output_dtype(self, dtypes))
     }
   },
   compute_mask = function(self) {

@@ -14,10 +14,6 @@ transformer_decoder_kind <- composite_kind(
     "encoder_sequence_shape"
   ),
   required = c("intermediate_dim", "num_heads"), shape_names = decoder_shape_fields,
-  output_shape = function(self, shapes) {
-    check_decoder_shapes(self, shapes[[1L]], if (length(shapes) > 1L) shapes[[2L]])
-    shapes[[1L]]
-  },
   layer_function = function(self) decoder_function(self),
   make_parts = function(self, shapes) {
     decoder_parts(self, shapes[[1L]], if (length(shapes) > 1L) shapes[[2L]])
@@ -28,6 +24,7 @@ transformer_decoder_kind <- composite_kind(
   members = list(
     build = function(self) decoder_build_function(self),
     compute_output_shape = function(self) decoder_shape_function(self),
+    compute_output_spec = function(self) decoder_spec_function(self),
     make_cache = function(self) decoder_cache_function(self)
   )
 )
@@ -315,7 +312,7 @@ decoder_function <- function(self) {
 }
 
 # The arguments of a call in one list, as the constructor takes them.
-call_decoder_with_list <- function(self, arguments, count) {
+call_decoder_with_list <- function(self, arguments, count, make = decoder_function) {
   if (count != 1L) {
     abort_argument(self$label, "decoder_sequence",
       "an array where there are other arguments", arguments
@@ -326,13 +323,41 @@ call_decoder_with_list <- function(self, arguments, count) {
       "an array, or a list of arrays and further call arguments by name", arguments
     )
   }
-  do.call(decoder_function(self), arguments, quote = TRUE)
+  do.call(make(self), arguments, quote = TRUE)
 }
 
-decoder_indices <- c("self_attention_cache_update_index", "cross_attention_cache_update_index")
 decoder_inputs <- c("decoder_sequence", "encoder_sequence")
+decoder_masks <- c(
+  "decoder_padding_mask", "decoder_attention_mask", "encoder_padding_mask",
+  "encoder_attention_mask"
+)
+decoder_caches <- c("self_attention_cache", "cross_attention_cache")
+decoder_indices <- paste0(decoder_caches, "_update_index")
 
-call_decoder <- function(self, tensors, use_causal_mask, training) {
+# compute_output_spec(): of a call's arguments, its results as symbolic tensors.
+decoder_spec_function <- function(self) {
+  force(self)
+  function(decoder_sequence, encoder_sequence = NULL, decoder_padding_mask = NULL,
+           decoder_attention_mask = NULL, encoder_padding_mask = NULL,
+           encoder_attention_mask = NULL, self_attention_cache = NULL,
+           self_attention_cache_update_index = NULL, cross_attention_cache = NULL,
+           cross_attention_cache_update_index = NULL, use_causal_mask = TRUE,
+           training = NULL, ...) {
+    check_no_dots(self$label, ...)
+    check_given(missing(decoder_sequence), self$label, "decoder_sequence",
+      "an array, or a symbolic tensor"
+    )
+    if (is.list(decoder_sequence) && !is.object(decoder_sequence)) {
+      return(call_decoder_with_list(self, decoder_sequence, nargs(), decoder_spec_function))
+    }
+    tensors <- mget(c(decoder_inputs, decoder_masks, decoder_caches, decoder_indices))
+    decoder_outputs(self, check_decoder_call(self, tensors, use_causal_mask, training), NULL)
+  }
+}
+
+# list(tensors, is_number: which of them are numbers of R, symbolic: whether the others are,
+# shapes of the inputs, causal, training)
+check_decoder_call <- function(self, tensors, use_causal_mask, training) {
   owner <- self$label
   causal <- check_flag(use_causal_mask, owner, "use_causal_mask")
   training <- check_flag(training, owner, "training", null_ok = TRUE)
@@ -346,13 +371,22 @@ call_decoder <- function(self, tensors, use_causal_mask, training) {
   check_decoder_shapes(self, shapes[[1L]], shapes[[2L]])
   check_decoder_caches(self, tensors, shapes)
   check_decoder_masks(self, tensors, shapes)
-  build_decoder(self, shapes[[1L]], shapes[[2L]])
-  if (symbolic) {
-    return(decoder_symbolic(self, tensors, causal, training))
+  list(
+    tensors = tensors, is_number = is_number, symbolic = symbolic, shapes = shapes,
+    causal = causal, training = training
+  )
+}
+
+call_decoder <- function(self, tensors, use_causal_mask, training) {
+  call <- check_decoder_call(self, tensors, use_causal_mask, training)
+  build_decoder(self, call$shapes[[1L]], call$shapes[[2L]])
+  if (call$symbolic) {
+    return(decoder_symbolic(self, call))
   }
-  tensors[is_number] <- lapply(tensors[is_number], array, 1L)
-  results <- run_parts(self, decoder_inputs, tensors, list(use_causal_mask = causal),
-    isTRUE(training)
+  arrays <- call$tensors
+  arrays[call$is_number] <- lapply(arrays[call$is_number], array, 1L)
+  results <- run_parts(self, decoder_inputs, arrays, list(use_causal_mask = call$causal),
+    isTRUE(call$training)
   )
   if (length(results) == 1L) results[[1L]] else results
 }
@@ -371,17 +405,22 @@ check_update_index <- function(x, owner, argument) {
   as.integer(x)
 }
 
-decoder_symbolic <- function(self, tensors, causal, training) {
-  given <- tensors[!vapply(tensors, is.null, NA)]
+decoder_symbolic <- function(self, call) {
+  given <- call$tensors[!vapply(call$tensors, is.null, NA)]
   is_input <- names(given) %in% decoder_inputs
   node <- new_node(self, unname(given[is_input]), c(
-    given[!is_input], if (!causal) list(use_causal_mask = FALSE),
-    if (!is.null(training)) list(training = training)
+    given[!is_input], if (!call$causal) list(use_causal_mask = FALSE),
+    if (!is.null(call$training)) list(training = call$training)
   ))
-  caches <- given[intersect(names(given), c("self_attention_cache", "cross_attention_cache"))]
-  outputs <- lapply(seq_len(1L + length(caches)), function(i) {
-    shape <- dim(c(tensors[1L], caches)[[i]])
-    new_keras_tensor(shape, self$dtype, node = node, index = i)
+  decoder_outputs(self, call, node)
+}
+
+# The output, and the caches that the next call is to be given.
+decoder_outputs <- function(self, call, node) {
+  caches <- Filter(Negate(is.null), call$tensors[decoder_caches])
+  like <- c(call$tensors[1L], caches)
+  outputs <- lapply(seq_along(like), function(i) {
+    new_keras_tensor(dim(like[[i]]), self$dtype, node = node, index = i)
   })
   if (length(outputs) == 1L) outputs[[1L]] else outputs
 }

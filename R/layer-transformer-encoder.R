@@ -17,7 +17,8 @@ transformer_encoder_kind <- composite_kind(
   make_parts = function(self, shapes) encoder_parts(self, shapes[[1L]]),
   trace = function(tracer, self, inputs, arguments) {
     trace_encoder(tracer, self, inputs, arguments)
-  }
+  },
+  members = list(compute_output_spec = function(self) encoder_spec_function(self))
 )
 
 #' Transformer encoder
@@ -117,14 +118,34 @@ call_encoder <- function(` self`, inputs, padding_mask, attention_mask, training
   if (...length()) {
     refuse_dots_of_layer()
   }
+  call <- check_encoder_call(self, inputs, padding_mask, attention_mask, training,
+    return_attention_scores
+  )
+  build_tensors(self, list(call$shape))
+  if (call$symbolic) {
+    return(encoder_symbolic(self, call))
+  }
+  options <- if (call$scores) list(return_attention_scores = TRUE)
+  results <- run_parts(self, "inputs", call$tensors, options, isTRUE(call$training))
+  if (call$scores) {
+    list(results[[1L]], new_attn_scores(results[[2L]], 1L, 1L, 1L, TRUE))
+  } else {
+    results[[1L]]
+  }
+}
+
+# list(tensors, symbolic: whether they are, shape of the input, training, scores: whether they are
+# asked for)
+check_encoder_call <- function(self, inputs, padding_mask, attention_mask, training,
+                               return_attention_scores) {
   owner <- self$label
   check_given(missing(inputs), owner, "inputs", "an array, or a symbolic tensor")
   training <- check_flag(training, owner, "training", null_ok = TRUE)
   scores <- check_flag(return_attention_scores, owner, "return_attention_scores")
-  arrays <- list(
+  tensors <- list(
     inputs = inputs, padding_mask = padding_mask, attention_mask = attention_mask
   )
-  symbolic <- is_symbolic_call(arrays, owner)
+  symbolic <- is_symbolic_call(tensors, owner)
   shape <- if (symbolic) dim(inputs) else check_input(inputs, owner, "inputs")
   check_encoder_shape(self, shape)
   check_block_mask(padding_mask, shape[1:2], "(batch, positions)", owner, "padding_mask")
@@ -132,16 +153,19 @@ call_encoder <- function(` self`, inputs, padding_mask, attention_mask, training
     owner, "attention_mask"
   )
   check_carried_mask(inputs, owner, "inputs")
-  build_tensors(self, list(shape))
-  if (symbolic) {
-    return(encoder_symbolic(self, arrays, shape, training, scores))
-  }
-  options <- if (scores) list(return_attention_scores = TRUE)
-  results <- run_parts(self, "inputs", arrays, options, isTRUE(training))
-  if (scores) {
-    list(results[[1L]], new_attn_scores(results[[2L]], 1L, 1L, 1L, TRUE))
-  } else {
-    results[[1L]]
+  list(tensors = tensors, symbolic = symbolic, shape = shape, training = training, scores = scores)
+}
+
+# compute_output_spec(): of a call's arguments, its results as symbolic tensors.
+encoder_spec_function <- function(self) {
+  force(self)
+  function(inputs, padding_mask = NULL, attention_mask = NULL, training = NULL,
+           return_attention_scores = FALSE, ...) {
+    check_no_dots(self$label, ...)
+    call <- check_encoder_call(self, inputs, padding_mask, attention_mask, training,
+      return_attention_scores
+    )
+    encoder_outputs(self, call, NULL)
   }
 }
 
@@ -152,18 +176,22 @@ check_encoder_shape <- function(self, shape) {
   }
 }
 
-encoder_symbolic <- function(self, tensors, shape, training, scores) {
-  masks <- tensors[-1L]
-  node <- new_node(self, tensors[1L], c(
+encoder_symbolic <- function(self, call) {
+  masks <- call$tensors[-1L]
+  node <- new_node(self, call$tensors[1L], c(
     masks[!vapply(masks, is.null, NA)],
-    if (!is.null(training)) list(training = training),
-    if (scores) list(return_attention_scores = TRUE)
+    if (!is.null(call$training)) list(training = call$training),
+    if (call$scores) list(return_attention_scores = TRUE)
   ))
-  output <- new_keras_tensor(shape, self$dtype, node = node, index = 1L)
-  if (!scores) {
+  encoder_outputs(self, call, node)
+}
+
+encoder_outputs <- function(self, call, node) {
+  output <- new_keras_tensor(call$shape, self$dtype, node = node, index = 1L)
+  if (!call$scores) {
     return(output)
   }
-  extents <- encoder_scores_shape(self, shape)
+  extents <- encoder_scores_shape(self, call$shape)
   list(output, new_keras_tensor(extents, self$dtype, node = node, index = 2L))
 }
 

@@ -92,9 +92,6 @@ additive_specs <- function(self, widths) {
 
 # `layer$build()`: shapes come as two or three arguments, or as one list of them.
 build_layer <- function(self, query_shape, value_shape = NULL, key_shape = NULL) {
-  if (self$calls == "model") {
-    return(build_model(self, query_shape))
-  }
   finished <- FALSE
   before <- fields_of(self)
   on.exit(if (!finished) suspendInterrupts(restore_fields(self, before)))

@@ -262,3 +262,57 @@ test_that("compute_output_shape() refuses what is no shape of its inputs", {
   input <- keras_model(x <- keras_input(4), layer_dense(x, 2))$layers[[1]]
   expect_identical(input$compute_output_shape(c(NA, 4)), c(NA, 4L))
 })
+
+test_that("compute_output_spec() has the dtype that a call gives", {
+  numbers <- keras_input(shape = 4, dtype = "int32")
+  layer <- layer_reshape(target_shape = c(2, 2))
+  expect_identical(layer$compute_output_spec(numbers)$dtype, layer(numbers)$dtype)
+  expect_identical(layer$compute_output_spec(numbers)$dtype, "int32")
+  expect_identical(layer$compute_output_spec(matrix(1:8, 2))$dtype, "int32")
+  expect_identical(layer$compute_output_spec(matrix(0.5, 2, 4))$dtype, "float32")
+})
+
+test_that("compute_output_spec() of a Transformer's encoder takes what a call takes", {
+  layer <- layer_transformer_encoder(intermediate_dim = 8, num_heads = 2)
+  for (x in list(keras_input(c(4, 8)), array(1, c(3, 4, 8)))) {
+    expect_identical(dim(layer$compute_output_spec(x)), dim(x))
+    mask <- if (is.array(x)) matrix(TRUE, 3, 4) else keras_input(4)
+    both <- layer$compute_output_spec(x, padding_mask = mask, return_attention_scores = TRUE)
+    expect_identical(lapply(both, dim), list(dim(x), c(dim(x)[1L], 2L, 4L, 4L)))
+  }
+  expect_false(layer$built)
+  expect_length(layer$weights, 0L)
+  x <- array(1, c(3, 4, 8))
+  expect_attn_error(layer$compute_output_spec(), "argument", "inputs")
+  expect_attn_error(layer$compute_output_spec(x, mask = 1), "argument", "mask")
+  expect_attn_error(layer$compute_output_spec(x, padding_mask = matrix(TRUE, 2, 4)), "shape",
+    "padding_mask"
+  )
+  expect_attn_error(layer$compute_output_spec(x[, , 1]), "shape", "inputs")
+})
+
+test_that("compute_output_spec() of a Transformer's decoder takes what a call takes", {
+  layer <- layer_transformer_decoder(intermediate_dim = 8, num_heads = 2)
+  x <- array(1, c(3, 4, 8))
+  encoded <- array(1, c(3, 5, 6))
+  cache <- array(0, c(3, 2, 9, 2, 4))
+  cross <- array(0, c(3, 2, 5, 2, 4))
+  expect_identical(dim(layer$compute_output_spec(x)), dim(x))
+  expect_identical(dim(layer$compute_output_spec(keras_input(c(4, 8)), keras_input(c(5, 6)))),
+    c(NA, 4L, 8L)
+  )
+  expect_identical(dim(layer$compute_output_spec(list(x, encoder_sequence = encoded))), dim(x))
+  steps <- layer$compute_output_spec(x, encoded,
+    self_attention_cache = cache, self_attention_cache_update_index = 0,
+    cross_attention_cache = cross, cross_attention_cache_update_index = 0
+  )
+  expect_identical(lapply(steps, dim), list(dim(x), dim(cache), dim(cross)))
+  expect_false(layer$built)
+  expect_length(layer$weights, 0L)
+  expect_attn_error(layer$compute_output_spec(), "argument", "decoder_sequence")
+  expect_attn_error(layer$compute_output_spec(x, inputs = x), "argument", "inputs")
+  expect_attn_error(layer$compute_output_spec(x, encoded[1:2, , ]), "shape", "encoder_sequence")
+  expect_attn_error(layer$compute_output_spec(list(x), encoded), "argument", "decoder_sequence")
+  layer(x)
+  expect_attn_error(layer$compute_output_spec(x, encoded), "argument", "encoder_sequence")
+})

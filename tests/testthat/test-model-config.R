@@ -529,3 +529,11 @@ test_that("a model that is frozen stays so", {
   expect_false(from_config(get_config(model))$trainable)
   expect_attn_error(keras_model(input, input, trainable = NA), "argument", "trainable")
 })
+
+test_that("what JSON cannot hold is no part of a config", {
+  dict <- serialize_keras_object(keras_model_sequential(input_shape = 3) |> layer_dense(2))
+  for (value in list(Sys.Date(), sum, quote(x), globalenv())) {
+    dict$config$layers[[1L]]$config$more <- value
+    expect_attn_error(deserialize_keras_object(dict), "config", "in it")
+  }
+})
