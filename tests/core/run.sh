@@ -7,8 +7,8 @@
 # registers. Ends with "N passed, N failed, N skipped".
 #
 # tools/verify/coverage.sh gives a folder that is to keep what is built, further flags for
-# the compiler, and how many problems the plain build is to get: CORE_TESTS_FOLDER,
-# CORE_TESTS_FLAGS, CORE_TESTS_PROBLEMS.
+# the compiler, with which nothing is sanitized, and how many problems the plain build is to
+# get: CORE_TESTS_FOLDER, CORE_TESTS_FLAGS, CORE_TESTS_PROBLEMS.
 set -u
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 src=$here/../../src
@@ -114,6 +114,10 @@ native() { # as the compiler makes it here, then under the sanitizers
         run plain "" "${CORE_TESTS_PROBLEMS:-600}"
     else
         note 0 1 0
+    fi
+    # lines are counted once: the sanitizers' build has no others
+    if [ -n "${CORE_TESTS_FLAGS:-}" ]; then
+        return
     fi
     if compile sanitized "$src/kernels" gcc -O1 -g -fsanitize=address,undefined \
         -fno-sanitize-recover=all; then

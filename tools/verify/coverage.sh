@@ -49,7 +49,7 @@ run_r_tests() {
 
 run_core_tests() {
   mkdir -p "$scratch/core"
-  CORE_TESTS_FOLDER="$scratch/core" CORE_TESTS_FLAGS="$flags -fno-sanitize=all" \
+  CORE_TESTS_FOLDER="$scratch/core" CORE_TESTS_FLAGS="$flags" \
     CORE_TESTS_PROBLEMS=200 bash "$ATTN_ROOT/tests/core/run.sh" >"$scratch/log-core" 2>&1
 }
 
