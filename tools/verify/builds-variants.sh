@@ -92,11 +92,12 @@ r_variants() {
   bits usual
   # what R's own link-time optimisation asks for
   tests='does not build'
-  if install_variant lto "LTO = -flto" "LTO_LD = -flto" \
+  if install_variant lto "LTO = -flto" "LTO_LD = -flto=2" \
     "CFLAGS = -g -O2 -Wall -pedantic -Wlto-type-mismatch -flto" "STRIP_STATIC_LIB = true"; then
     tests=$(r_tests lto "$some_tests" no)
   fi
   warnings=$(count 'warning:' "$scratch/reports/lto")
+  grep -A 3 'warning:' "$scratch/reports/lto" | head -n 20 >&2
   proof P11 "built with link-time optimisation, -Wlto-type-mismatch" "$warnings warnings; $tests" "0" \
     eval 'test "$warnings" -eq 0 && pass "$tests"'
 
@@ -109,6 +110,7 @@ r_variants() {
   serial_symbols=$(nm -D --undefined-only "$scratch/variants/serial/attn/libs/attn.so" |
     grep -cE 'GOMP_|omp_')
   warnings=$(count 'warning:' "$scratch/reports/serial")
+  grep -A 3 'warning:' "$scratch/reports/serial" | head -n 20 >&2
   differences=$(differing usual serial | tee /dev/stderr | wc -l)
   proof P11 "built without OpenMP, as C23, with strict headers: warnings, symbols of OpenMP, results of\
  other bits than with OpenMP" "$warnings, $serial_symbols, $differences; $tests" "0, 0, 0" \
