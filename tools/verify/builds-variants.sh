@@ -92,7 +92,7 @@ r_variants() {
   bits usual
   # what R's own link-time optimisation asks for
   tests='does not build'
-  if install_variant lto "LTO = -flto" "LTO_LD = -flto=2" \
+  if install_variant lto "LTO = -flto" "LDFLAGS = -flto=2" \
     "CFLAGS = -g -O2 -Wall -pedantic -Wlto-type-mismatch -flto" "STRIP_STATIC_LIB = true"; then
     tests=$(r_tests lto "$some_tests" no)
   fi
