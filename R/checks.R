@@ -14,6 +14,21 @@ is_string <- function(x) {
   is_scalar(x, is.character) && !is.na(x) && validEnc(x) && Encoding(x) != "bytes"
 }
 
+# Whether UTF-8 can hold strings that go into files. In the locale "C" any byte is a valid
+# character to R, which would write those that ASCII lacks as "<ff>".
+is_unicode <- function(x) {
+  valid <- validEnc(x) & Encoding(x) != "bytes"
+  native <- valid & Encoding(x) == "unknown"
+  valid[native] <- !is.na(iconv(x[native], "", "UTF-8"))
+  valid
+}
+
+# As tolower(), for letters of ASCII, which Keras's names are made of: in Turkish the small letter
+# of "I" is another one than "i".
+lower_ascii <- function(x) {
+  chartr("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz", x)
+}
+
 is_whole_number <- function(x) {
   is_scalar(x, is.numeric) && is.finite(x) && x == trunc(x) && abs(x) <= .Machine$integer.max
 }

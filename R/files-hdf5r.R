@@ -249,7 +249,7 @@ write_weights_h5 <- function(path, weights, names = character(), dtype = "F32",
 # is a group.
 check_h5_paths <- function(weights, names, owner) {
   check_text_names(names, owner, "names", "strings by the path of a group")
-  if (!is.character(names) || anyNA(names) || !all(validEnc(names))) {
+  if (!is.character(names) || anyNA(names) || !all(is_unicode(names))) {
     abort_argument(owner, "names", "strings by the path of a group", names)
   }
   for (argument in c("weights", "names")) {

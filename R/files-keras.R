@@ -229,7 +229,7 @@ check_zip_members <- function(members, owner, path) {
   if (is.null(members)) {
     abort_not_keras(owner, path, "it is empty")
   }
-  twice <- members$name[duplicated(tolower(members$name))]
+  twice <- members$name[duplicated(tolower(lower_ascii(members$name)))]
   if (length(twice)) {
     abort_not_keras(owner, path, "it has the member %s twice", quote_name(twice[1L]))
   }

@@ -284,7 +284,7 @@ check_metadata <- function(metadata, owner) {
     return(character())
   }
   if (!is.character(metadata) || is.object(metadata) || anyNA(metadata) ||
-    !all(validEnc(metadata))) {
+    !all(is_unicode(metadata))) {
     abort_argument(owner, "metadata", expected, metadata)
   }
   check_text_names(metadata, owner, "metadata", expected)
@@ -296,7 +296,7 @@ check_text_names <- function(x, owner, argument, expected) {
   if (length(x) == 0L) {
     return(invisible(x))
   }
-  if (is.null(names) || anyNA(names) || !all(validEnc(names))) {
+  if (is.null(names) || anyNA(names) || !all(is_unicode(names))) {
     abort_argument(owner, argument, expected, received = "elements without names")
   }
   twice <- enc2utf8(names)[duplicated(enc2utf8(names))]

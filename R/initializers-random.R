@@ -130,7 +130,7 @@ scaled_settings <- list(
 )
 
 new_scaled_initializer <- function(class_name, seed, input_axes = NULL, output_axes = NULL) {
-  owner <- sprintf("initializer_%s()", tolower(gsub("([a-z])([A-Z])", "\\1_\\2", class_name)))
+  owner <- sprintf("initializer_%s()", lower_ascii(gsub("([a-z])([A-Z])", "\\1_\\2", class_name)))
   seed <- check_seed(seed, owner)
   settings <- scaled_settings[[class_name]]
   new_initializer(
@@ -280,7 +280,7 @@ new_variance_scaling <- function(scale, mode, distribution, seed,
 check_distribution <- function(distribution, owner) {
   choices <- c("truncated_normal", "untruncated_normal", "uniform", "normal")
   if (is_string(distribution)) {
-    distribution <- tolower(distribution)
+    distribution <- lower_ascii(distribution)
   }
   distribution <- check_string(distribution, owner, "distribution", choices = choices)
   if (distribution == "normal") "truncated_normal" else distribution

@@ -28,7 +28,8 @@ tensor_dtypes <- c(
 #'   `FALSE`.
 #' @param batch_shape The shape with the batch axis, in place of `shape` and
 #'   `batch_size`.
-#' @param name A name; by default one is made (`"keras_tensor"`, `"keras_tensor_1"`).
+#' @param name A name without `"/"`; by default one is made (`"keras_tensor"`,
+#'   `"keras_tensor_1"`).
 #' @param tensor A symbolic tensor, which is returned as it is.
 #' @param optional Whether a model may be called without this input.
 #' @param ... Not used; anything here is an error. (As everywhere in R, the names of
@@ -55,7 +56,7 @@ keras_input <- function(shape = NULL, batch_size = NULL, dtype = NULL, sparse = 
   check_dense(sparse, owner, "sparse")
   check_dense(ragged, owner, "ragged")
   optional <- check_flag(optional, owner, "optional")
-  name <- check_string(name, owner, "name", null_ok = TRUE)
+  name <- check_layer_name(name, owner)
   dtype <- check_string(dtype, owner, "dtype", tensor_dtypes, null_ok = TRUE)
   if (!is.null(tensor)) {
     return(check_given_tensor(tensor, shape, batch_size, batch_shape, dtype, owner))

@@ -62,5 +62,5 @@ array_dtype <- function(self, x) {
 snake_case <- function(class_name) {
   name <- gsub("\\W+", "", class_name)
   name <- gsub("(.)([A-Z][a-z]+)", "\\1_\\2", name)
-  tolower(gsub("([a-z])([A-Z])", "\\1_\\2", name))
+  lower_ascii(gsub("([a-z])([A-Z])", "\\1_\\2", name))
 }

@@ -189,5 +189,5 @@ check_single_size <- function(x, owner, argument) {
 
 # Keras does not mind capitals.
 check_padding <- function(x, owner) {
-  check_string(if (is_string(x)) tolower(x) else x, owner, "padding", conv_paddings)
+  check_string(if (is_string(x)) lower_ascii(x) else x, owner, "padding", conv_paddings)
 }

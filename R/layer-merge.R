@@ -2,7 +2,7 @@
 # minimum. In C: src/layers/merge.c.
 
 merge_kind <- function(class_name, exactly = NULL) {
-  operation <- tolower(class_name)
+  operation <- lower_ascii(class_name)
   tensor_kind(
     class_name = class_name, constructor = paste0("layer_", operation), prefix = operation,
     fields = character(), many = TRUE,

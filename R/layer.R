@@ -106,6 +106,9 @@ check_layer_name <- function(name, owner) {
   if (!is.null(name) && grepl("/", name, fixed = TRUE)) {
     abort_argument(owner, "name", "a string without \"/\"", name)
   }
+  if (!is.null(name) && !is_unicode(name)) {
+    abort_argument(owner, "name", "a string that UTF-8 can hold", name)
+  }
   name
 }
 

@@ -262,7 +262,7 @@ check_model <- function(model, owner) {
 # The ending of a file's name, one of `endings`.
 check_format <- function(filepath, endings, owner) {
   check_string(filepath, owner, "filepath")
-  is_this <- endsWith(tolower(filepath), endings)
+  is_this <- endsWith(lower_ascii(filepath), endings)
   if (!any(is_this)) {
     abort_argument(owner, "filepath",
       paste("the name of a file that ends in", paste(endings, collapse = " or ")), filepath
