@@ -131,6 +131,7 @@ static void REAL_NAME(plain_sum)(const struct REAL_NAME(plain_place) * row, ptrd
                                  ptrdiff_t end) {
     const struct attn_attention* p = row->p;
     const struct attn_mask_part* kept = &p->keep_row;
+    const int live = row->state->sees || REAL_NAME(plain_shifted)(row);
     for (ptrdiff_t v = 0; begin == 0 && v < p->value_dim; v++) {
         row->to[v] = 0;
     }
@@ -145,7 +146,8 @@ static void REAL_NAME(plain_sum)(const struct REAL_NAME(plain_place) * row, ptrd
         if (row->state->sees && !REAL_NAME(plain_sees)(row, s)) {
             continue;
         }
-        for (ptrdiff_t v = 0; v < p->value_dim && (weight != 0 || row->state->sees); v++) {
+        /* a weight of 0 by rounding is one nevertheless: 0 NaN is NaN */
+        for (ptrdiff_t v = 0; v < p->value_dim && (weight != 0 || live); v++) {
             row->to[v] += weight * value[v];
         }
     }

@@ -178,25 +178,14 @@ $(tail -n 1 "$scratch/reports/core")" "$counts" "0 failed" eval \
 
 # ---- R CMD check ----
 
-# a library of what the package needs and nothing that it suggests
-library_of_imports() {
-  Rscript --vanilla -e '
-    folder <- commandArgs(TRUE)
-    all <- installed.packages()
-    wanted <- c("cli", "generics", "jsonlite",
-      unlist(tools::package_dependencies(c("cli", "generics", "jsonlite"), all, recursive = TRUE)))
-    base <- rownames(all)[all[, "Priority"] %in% c("base", "recommended")]
-    for (name in setdiff(wanted, base)) file.symlink(find.package(name), file.path(folder, name))' "$1"
-}
-
-# checked NAME OPTION...: R CMD check in check/NAME; "N errors, N warnings, N notes" but for the note
-# that the package is new, and how many times the elapsed time its processor time was
+# checked NAME OPTION...: R CMD check of `tarball` in check/NAME; the last line of check.sh, and how
+# many times the elapsed time its processor time was
 checked() {
   local folder=$scratch/check/$1
   mkdir -p "$folder"
   (
     TIMEFORMAT='%R %U %S'
-    time bash "$ATTN_ROOT/tools/check.sh" "$folder" "$ATTN_TARBALL" --as-cran --no-manual "${@:2}" \
+    time bash "$ATTN_ROOT/tools/check.sh" "$folder" "$tarball" --as-cran --no-manual "${@:2}" \
       >"$folder/out" 2>&1
   ) 2>"$folder/time"
   grep -E '^(NOTE|WARNING|ERROR|FAILURE) in' -A 12 "$folder/out" >&2
@@ -206,12 +195,16 @@ checked() {
 
 checks() {
   local bare limited
-  mkdir -p "$scratch/imports"
-  library_of_imports "$scratch/imports"
-  bare=$(R_LIBS=$scratch/imports R_LIBS_SITE=$scratch/imports R_LIBS_USER=$scratch/imports \
-    _R_CHECK_FORCE_SUGGESTS_=false checked bare --ignore-vignettes)
-  proof P11 "R CMD check --as-cran without any suggested package" "$bare" "nothing but new" \
-    test "${bare%%;*}" = "1 passed, 0 failed, 0 skipped"
+  apt_install pandoc qpdf tidy >&2
+  ensure_r_packages testthat callr withr knitr rmarkdown hdf5r zip >&2
+  # sets `tarball`; the proofs' own has no vignettes
+  build_package "$scratch/with-vignettes" --no-manual || {
+    proof P11 "R CMD check --as-cran" "the package does not build" "nothing but new" false
+    return
+  }
+  bare=$(_R_CHECK_DEPENDS_ONLY_=true checked bare --ignore-vignettes)
+  proof P11 "R CMD check --as-cran without the suggested packages, but for testthat" "$bare" \
+    "nothing but new" test "${bare%%;*}" = "1 passed, 0 failed, 0 skipped"
   limited=$(_R_CHECK_LIMIT_CORES_=true OMP_THREAD_LIMIT=2 checked limited --run-donttest)
   proof P11 "R CMD check --as-cran --run-donttest, limited to two cores" "$limited" \
     "nothing but new; at most 2.5 times" eval \
