@@ -252,8 +252,7 @@ static void run_slice(struct items* items, int width, struct slot* slots) {
     const int wanted = width > 1 ? attn_team_width(width) : 1;
 #ifdef _OPENMP
     if (wanted > 1) {
-        const int team = attn_team_steady(wanted, process_threads);
-#pragma omp parallel num_threads(team)
+#pragma omp parallel num_threads(attn_team_steady(wanted, process_threads))
         {
             const int thread = omp_get_thread_num(), threads = omp_get_num_threads();
             const int working = threads < wanted ? threads : wanted;
@@ -294,6 +293,7 @@ void attn_parallel_run_long(const struct attn_context* context, int width, ptrdi
                             attn_long_item run, void* work) {
     struct items items = {0, count, run, work};
     struct slot slots[ATTN_MOST_THREADS];
+    width = width > 1 ? width : 1;
     for (int i = 0; i < width; i++) {
         slots[i].item = -1;
     }

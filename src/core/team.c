@@ -25,6 +25,7 @@ void attn_team_join(int thread, int width) {
 
 #else
 
+#include <math.h>
 #include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -85,7 +86,7 @@ static int count_there(void) {
 /* The size of stacks that the environment asks for; 0: it does not. libgomp reads the
  * same: a number of KiB, or one with a unit. */
 static size_t wanted_stack(void) {
-    static const char units[] = "BKMG";
+    static const char units[] = "BKMGbkmg";
     const char* names[] = {"OMP_STACKSIZE", "GOMP_STACKSIZE"};
     for (int i = 0; i < 2; i++) {
         const char* text = getenv(names[i]);
@@ -95,10 +96,9 @@ static size_t wanted_stack(void) {
             continue;
         }
         end += strspn(end, " \t");
-        const char letter = *end >= 'a' && *end <= 'z' ? (char)(*end - 'a' + 'A') : *end;
-        const char* unit = letter == '\0' ? units + 1 : strchr(units, letter);
+        const char* unit = *end == '\0' ? units + 1 : strchr(units, *end);
         if (unit != NULL) {
-            const int shift = 10 * (int)(unit - units);
+            const int shift = 10 * (int)((unit - units) % 4);
             return number > SIZE_MAX >> shift ? 0 : (size_t)number << shift;
         }
     }
@@ -180,7 +180,9 @@ enum { SPARE = 4 };
 
 static double seconds(void) {
     struct timespec now;
-    timespec_get(&now, TIME_UTC);
+    if (timespec_get(&now, TIME_UTC) == 0) {
+        return (double)NAN; /* nothing is less, or more, than this long ago */
+    }
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 

@@ -87,12 +87,12 @@ ATTN_INLINE void KERNEL(transpose)(__m512* x) {
     for (int turn = 0; turn < 2; turn++) {
         __m512 y[16];
         ATTN_UNROLL
-        for (int i = 0; i < 8; i++) {
+        for (ptrdiff_t i = 0; i < 8; i++) {
             y[2 * i] = _mm512_permutex2var_ps(x[i], low, x[i + 8]);
             y[2 * i + 1] = _mm512_permutex2var_ps(x[i], high, x[i + 8]);
         }
         ATTN_UNROLL
-        for (int i = 0; i < 8; i++) {
+        for (ptrdiff_t i = 0; i < 8; i++) {
             x[2 * i] = _mm512_permutex2var_ps(y[i], low, y[i + 8]);
             x[2 * i + 1] = _mm512_permutex2var_ps(y[i], high, y[i + 8]);
         }
@@ -151,12 +151,12 @@ ATTN_INLINE void KERNEL(transpose)(__m512d* x) {
     for (int turn = 0; turn < 3; turn++) {
         __m512d y[8];
         ATTN_UNROLL
-        for (int i = 0; i < 4; i++) {
+        for (ptrdiff_t i = 0; i < 4; i++) {
             y[2 * i] = _mm512_permutex2var_pd(x[i], low, x[i + 4]);
             y[2 * i + 1] = _mm512_permutex2var_pd(x[i], high, x[i + 4]);
         }
         ATTN_UNROLL
-        for (int i = 0; i < 8; i++) {
+        for (ptrdiff_t i = 0; i < 8; i++) {
             x[i] = y[i];
         }
     }

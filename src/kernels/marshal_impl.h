@@ -135,8 +135,8 @@ static void KERNEL(write_columns)(ptrdiff_t rows, ptrdiff_t columns, const real*
         const real* corner = from + column;
         const ptrdiff_t wide = columns - column < VEC_LANES ? columns - column : VEC_LANES;
         double* start[VEC_LANES];
-        for (ptrdiff_t i = 0; i < wide; i++) {
-            start[i] = to + KERNEL(start_of)(column + i, to_column, to_place);
+        for (ptrdiff_t i = 0; i < VEC_LANES; i++) {
+            start[i] = to + KERNEL(start_of)(column + (i < wide ? i : 0), to_column, to_place);
         }
         ptrdiff_t row = 0;
         for (; wide == VEC_LANES && row + VEC_LANES <= rows; row += VEC_LANES) {

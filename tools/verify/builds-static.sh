@@ -74,7 +74,7 @@ analyzers() {
   analyzed "gcc -fanalyzer" '(warning|error):' "${#files[@]} files, at -O1 and -O2"
   if has clang-tidy clang-tidy; then
     tidy="clang-tidy --quiet --config-file=${here@Q}/clang-tidy.yaml"
-    each_file "$tidy {} -- -std=c11 -fopenmp ${includes[*]@Q} 2>/dev/null || echo 'error: {}'" \
+    each_file "$tidy {} -- -std=gnu11 -fopenmp ${includes[*]@Q} 2>/dev/null || echo 'error: {}'" \
       "${files[@]}" >"$scratch/reports/clang-tidy"
     analyzed clang-tidy '(warning|error):' "${#files[@]} files, $(clang-tidy --list-checks \
       --config-file="$here/clang-tidy.yaml" | grep -c '^ ') checks"
