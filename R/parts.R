@@ -10,10 +10,10 @@ parts_of <- function(count, size) {
 # Leaves where an interrupt has come or a time limit is over.
 poll <- function() .Call(ffi_poll)
 
-# values[at], some at a time.
+# values[at], some at a time: of strings not many, as R may collect its garbage in between.
 pick <- function(values, at) {
   picked <- vector(typeof(values), length(at))
-  for (part in parts_of(length(at), 2^18)) {
+  for (part in parts_of(length(at), 2^15)) {
     poll()
     picked[part] <- values[at[part]]
   }
