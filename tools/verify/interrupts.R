@@ -8,7 +8,7 @@ source(file.path(Sys.getenv("ATTN_ROOT"), "tools/verify/proof.R"))
 source(file.path(root, "tools/verify/interrupts-child.R"))
 
 positions <- as.integer(Sys.getenv("ATTN_VERIFY_LENGTH", 32768))
-moments <- pick(1L, 4L) # of each case and each setting
+moments <- pick(1L, 3L) # of each case and each setting
 patience <- 600 # seconds until a process is given up
 bound <- pick(10, 0.1)
 set.seed(6)
